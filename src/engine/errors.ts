@@ -1,0 +1,54 @@
+/** Every way in which the engine says no. Closed: `http/errors.ts` maps each code to a status, once. */
+export type EngineErrorCode =
+  /** A value that the caller gave is missing or not acceptable; `param` names it. */
+  | 'invalid_value'
+  | 'missing_parameter'
+  | 'invalid_type'
+  | 'above_maximum'
+  | 'below_minimum'
+  | 'string_too_long'
+  | 'too_many_properties'
+  /** The purpose of an upload is none that files can have. */
+  | 'invalid_purpose'
+  /** The uploaded bytes do not look like JSONL. */
+  | 'invalid_file'
+  /** More bytes than a limit allows. */
+  | 'too_large'
+  | 'file_not_found'
+  | 'batch_not_found'
+  /** The state of the thing does not allow it (cancel of a completed batch, delete of a file in use). */
+  | 'conflict'
+  /** The disk is full (ENOSPC, EDQUOT). */
+  | 'out_of_space'
+  /** Storage failed in another way (EIO, …), or the service is stopping. */
+  | 'unavailable';
+
+/** The one error class of the engine. `message` is written for the API's client; a cause never leaves the logs. */
+export class EngineError extends Error {
+  readonly code: EngineErrorCode;
+  /** The request parameter at fault, as a dotted path, or null. */
+  readonly param: string | null;
+
+  constructor(
+    code: EngineErrorCode,
+    message: string,
+    options: { param?: string | null; cause?: unknown } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = 'EngineError';
+    this.code = code;
+    this.param = options.param ?? null;
+  }
+}
+
+/** What failing storage means to a client: a full disk is 507, anything else 503. EngineErrors pass unchanged. */
+export function storageError(cause: unknown): EngineError {
+  if (cause instanceof EngineError) return cause;
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL') {
+    return new EngineError('out_of_space', 'The server has no space left to store this.', { cause });
+  }
+  return new EngineError('unavailable', 'The server could not store or read its data. Try again later.', {
+    cause,
+  });
+}

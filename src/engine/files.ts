@@ -1,0 +1,204 @@
+/** What the API offers on files: one verb a function. */
+import type { EngineContext } from './context.ts';
+import { EngineError, storageError } from './errors.ts';
+import {
+  BATCH_FILE_EXPIRY_SECONDS,
+  MAX_EXPIRY_SECONDS,
+  MIN_EXPIRY_SECONDS,
+  newFileId,
+  UPLOAD_PURPOSES,
+} from './file.ts';
+import type { BlobRef, FilePurpose, FileRecord, UploadPurpose } from './file.ts';
+import { createFirstLineLook } from './first-line.ts';
+import type { FirstLine } from './first-line.ts';
+import type { BlobWriter, FileQuery, Page } from './ports.ts';
+import { checkIntegerRange } from './values.ts';
+
+/** Bytes that are safely stored but belong to no file yet: `store` or `discard` them. */
+export interface ReceivedUpload {
+  readonly blob: BlobRef;
+  /** Makes them a file. Discards them where it rejects. */
+  store(options: StoreUploadOptions): Promise<FileRecord>;
+  discard(): Promise<void>;
+}
+
+export interface StoreUploadOptions {
+  readonly owner: string;
+  readonly filename: string;
+  /** One of UPLOAD_PURPOSES, else `invalid_purpose`. */
+  readonly purpose: string;
+  /** 3600…2592000, from the file's creation; default: 30 days for purpose `batch`, else for ever. */
+  readonly expiresAfterSeconds?: number | undefined;
+}
+
+/**
+ * Streams `source` into the blob store without holding it. Its fields may come later (some SDKs send them after
+ * the bytes), hence two steps. Rejects with `too_large` above the limit, `out_of_space` or `unavailable` where
+ * storage fails, and with the source's own error; nothing is left behind then.
+ */
+export async function receiveUpload(
+  ctx: EngineContext,
+  source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+): Promise<ReceivedUpload> {
+  const writer = await ctx.blobs.create().catch(rethrowAsStorage);
+  const look = createFirstLineLook();
+  try {
+    let bytes = 0;
+    for await (const part of source) {
+      bytes += part.length;
+      if (bytes > ctx.settings.maxFileBytes) {
+        throw new EngineError(
+          'too_large',
+          `The file is larger than the limit of ${ctx.settings.maxFileBytes} bytes (at least ${bytes} bytes were sent).`,
+          { param: 'file' },
+        );
+      }
+      look.push(part);
+      await writer.write(part).catch(rethrowAsStorage);
+    }
+    const blob = await writer.seal().catch(rethrowAsStorage);
+    return receivedUpload(ctx, writer, blob, look.finish());
+  } catch (error) {
+    await writer.discard();
+    throw error;
+  }
+}
+
+function receivedUpload(
+  ctx: EngineContext,
+  writer: BlobWriter,
+  blob: BlobRef,
+  firstLine: FirstLine,
+): ReceivedUpload {
+  return {
+    blob,
+    discard: () => writer.discard(),
+    async store(options) {
+      try {
+        const file = newUploadedFile(ctx, blob, firstLine, options);
+        await publishFile(ctx, writer, file);
+        return file;
+      } catch (error) {
+        await writer.discard();
+        throw storageError(error);
+      }
+    },
+  };
+}
+
+/** Publishes a sealed blob and inserts the row that names it, as one step for everybody who removes blobs. */
+async function publishFile(ctx: EngineContext, writer: BlobWriter, file: FileRecord): Promise<void> {
+  await ctx.blobLock.run(file.blob.sha256, async () => {
+    await writer.publish();
+    await ctx.store.insertFile(file);
+  });
+}
+
+function newUploadedFile(
+  ctx: EngineContext,
+  blob: BlobRef,
+  firstLine: FirstLine,
+  options: StoreUploadOptions,
+): FileRecord {
+  const purpose = checkPurpose(options.purpose);
+  if (purpose === 'batch') {
+    if (firstLine === 'empty' || firstLine === 'not_json') {
+      throw new EngineError('invalid_file', 'Invalid file format for Batch API. Must be .jsonl');
+    }
+    if (blob.bytes > ctx.settings.maxBatchBytes) {
+      throw new EngineError(
+        'too_large',
+        `The file is larger than the limit for purpose 'batch': ${blob.bytes} bytes, but at most ${ctx.settings.maxBatchBytes} are allowed.`,
+        { param: 'file' },
+      );
+    }
+  }
+  const seconds = options.expiresAfterSeconds ?? (purpose === 'batch' ? BATCH_FILE_EXPIRY_SECONDS : null);
+  if (seconds !== null) {
+    checkIntegerRange('expires_after.seconds', seconds, MIN_EXPIRY_SECONDS, MAX_EXPIRY_SECONDS);
+  }
+  const createdAt = ctx.clock.now();
+  return {
+    id: newFileId(),
+    owner: options.owner,
+    purpose,
+    filename: options.filename,
+    blob,
+    createdAt,
+    expiresAt: seconds === null ? null : createdAt + seconds * 1000,
+  };
+}
+
+function checkPurpose(purpose: string): UploadPurpose {
+  const known = UPLOAD_PURPOSES.find((candidate) => candidate === purpose);
+  if (known !== undefined) return known;
+  const list = UPLOAD_PURPOSES.map((name) => `'${name}'`).join(', ');
+  throw new EngineError('invalid_purpose', `'${purpose}' is not one of [${list}] - 'purpose'`, {
+    param: 'purpose',
+  });
+}
+
+/** The file, or `file_not_found` (unknown, another owner's and expired ones alike). */
+export async function getFile(ctx: EngineContext, owner: string, id: string): Promise<FileRecord> {
+  const file = await ctx.store.getFile(owner, id, ctx.clock.now());
+  if (file === null) throw fileNotFound(id);
+  return file;
+}
+
+export interface ListFilesRequest {
+  readonly owner: string;
+  readonly purpose?: FilePurpose | undefined;
+  readonly order: 'asc' | 'desc';
+  readonly after?: string | undefined;
+  /** 1…10000. */
+  readonly limit: number;
+}
+
+/** A page of the owner's files. Rejects with `above_maximum`, `below_minimum`, or `file_not_found` for an unknown `after`. */
+export async function listFiles(ctx: EngineContext, request: ListFilesRequest): Promise<Page<FileRecord>> {
+  checkIntegerRange('limit', request.limit, 1, 10_000);
+  const query: FileQuery = { ...request, now: ctx.clock.now() };
+  const page = await ctx.store.listFiles(query);
+  if (page === null) throw fileNotFound(request.after ?? '');
+  return page;
+}
+
+/** Removes the file, and its bytes where no other file shares them. `conflict` where a live batch reads it. */
+export async function deleteFile(ctx: EngineContext, owner: string, id: string): Promise<void> {
+  const result = await ctx.store.deleteFile(owner, id, ctx.clock.now());
+  if (result.kind === 'missing') throw fileNotFound(id);
+  if (result.kind === 'in_use') {
+    throw new EngineError(
+      'conflict',
+      `The file '${id}' is the input of batch '${result.batchId}', which has not ended. Cancel the batch or wait for its end before deleting the file.`,
+      { param: 'id' },
+    );
+  }
+  await removeUnusedBlob(ctx, result.blob.sha256);
+}
+
+/** Removes a blob unless a file row or a live batch names it; answers whether it was removed. */
+export async function removeUnusedBlob(ctx: EngineContext, sha256: string): Promise<boolean> {
+  return await ctx.blobLock.run(sha256, async () => {
+    if (await ctx.store.blobInUse(sha256)) return false;
+    await ctx.blobs.delete(sha256);
+    return true;
+  });
+}
+
+/** Streams a file's bytes, [start, end) or all of them. */
+export function readFile(
+  ctx: EngineContext,
+  file: FileRecord,
+  range?: { readonly start: number; readonly end: number },
+): AsyncIterable<Uint8Array> {
+  return ctx.blobs.read(file.blob.sha256, range);
+}
+
+function fileNotFound(id: string): EngineError {
+  return new EngineError('file_not_found', `No such File object: ${id}`, { param: 'id' });
+}
+
+function rethrowAsStorage(cause: unknown): never {
+  throw storageError(cause);
+}

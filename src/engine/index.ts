@@ -1,0 +1,43 @@
+/**
+ * The engine of a Batch API, without HTTP: files, batches, and the steps that workers drive. This is what other
+ * programs import (`anyllm-batch/engine`); the rest of `engine/` is not for them.
+ */
+export { createEngine } from './engine.ts';
+export type { Engine, EngineParts } from './engine.ts';
+export { DEFAULT_SETTINGS } from './context.ts';
+export type { EngineContext, EngineSettings } from './context.ts';
+export { EngineError, storageError } from './errors.ts';
+export type { EngineErrorCode } from './errors.ts';
+export { systemClock } from './clock.ts';
+
+// Validating JSONL before accepting it
+export { validateJsonl } from './validate.ts';
+export type { ValidationResult } from './validate.ts';
+
+// Files and batches
+export { UPLOAD_PURPOSES } from './file.ts';
+export type { BlobRef, FilePurpose, FileRecord } from './file.ts';
+export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+export { isTerminal, parseCompletionWindow } from './batch.ts';
+export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './batch.ts';
+export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
+export type { LineOutcome } from './outcomes.ts';
+export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from './event.ts';
+export { quotedList } from './values.ts';
+
+// Ports, for one's own adapters
+export { BlobMissingError } from './ports.ts';
+export type * from './ports.ts';
+export * from './chunk.ts';
+export { canTransition } from './batch.ts';
+
+// Steps, for workers
+export { ChunkRun } from './chunk-run.ts';
+export type { Line } from './chunk-run.ts';
+export { createCommitter } from './commit.ts';
+export type { Committer } from './commit.ts';
+export { attemptDelivery } from './deliver.ts';
+export { finalizeBatch } from './finalize.ts';
+export { removeExpiredFiles, sweepLeftovers } from './janitor.ts';
+export { prepareBatch } from './prepare.ts';
+export { failedResult, judgeAttempt } from './run.ts';

@@ -1,0 +1,45 @@
+import type { EngineContext } from './context.ts';
+import { removeUnusedBlob } from './files.ts';
+
+/** Settled events older than this are removed, milliseconds. */
+const EVENT_RETENTION_MS = 30 * 24 * 3_600_000;
+const FILES_A_STEP = 100;
+
+/** Removes expired files, and their bytes where nothing else shares them; answers how many files. */
+export async function removeExpiredFiles(ctx: EngineContext): Promise<number> {
+  let removed = 0;
+  for (;;) {
+    const blobs = await ctx.store.expireFiles(ctx.clock.now(), FILES_A_STEP);
+    for (const blob of blobs) await removeUnusedBlob(ctx, blob.sha256);
+    removed += blobs.length;
+    if (blobs.length < FILES_A_STEP) return removed;
+  }
+}
+
+/** What a sweep removed. */
+export interface SweepResult {
+  readonly blobs: number;
+  readonly logs: number;
+  readonly events: number;
+}
+
+/**
+ * Removes what crashes left and nobody needs: blobs that no row names, result logs of ended batches, old events.
+ * Stops early, between two removals, where `signal` aborts.
+ */
+export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): Promise<SweepResult> {
+  let blobs = 0;
+  for await (const sha256 of ctx.blobs.list()) {
+    signal.throwIfAborted();
+    if (!(await ctx.store.blobInUse(sha256)) && (await removeUnusedBlob(ctx, sha256))) blobs++;
+  }
+  let logs = 0;
+  for await (const batchId of ctx.results.list()) {
+    signal.throwIfAborted();
+    if (await ctx.store.isBatchLive(batchId)) continue;
+    await ctx.results.drop(batchId);
+    logs++;
+  }
+  const events = await ctx.store.purgeEvents(ctx.clock.now() - EVENT_RETENTION_MS);
+  return { blobs, logs, events };
+}

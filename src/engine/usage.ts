@@ -1,0 +1,59 @@
+import type { Usage } from './batch.ts';
+import { asBuffer } from './bytes.ts';
+
+/** The member `usage` as servers send it: all of it is theirs, so nothing of it is certain. */
+interface WireUsage {
+  readonly prompt_tokens?: unknown;
+  readonly prompt_tokens_details?: { readonly cached_tokens?: unknown } | null;
+  readonly completion_tokens?: unknown;
+  readonly completion_tokens_details?: { readonly reasoning_tokens?: unknown } | null;
+  readonly input_tokens?: unknown;
+  readonly input_tokens_details?: { readonly cached_tokens?: unknown } | null;
+  readonly output_tokens?: unknown;
+  readonly output_tokens_details?: { readonly reasoning_tokens?: unknown } | null;
+  readonly total_tokens?: unknown;
+}
+
+/**
+ * Reads the `usage` of an answer, the valid JSON in [start, end): of a chat completion or an embedding
+ * (`prompt_tokens`, `completion_tokens`) or of a response (`input_tokens`, `output_tokens`). Null where there is
+ * none (`start` is −1) or it is no object. What is no number of at least 0 counts as absent: 0, or for the total
+ * the sum of input and output. Fractions are cut; counts end at 2^53 − 1.
+ */
+export function readUsage(bytes: Uint8Array, start: number, end: number): Usage | null {
+  if (start === -1) return null;
+  const parsed: unknown = JSON.parse(asBuffer(bytes).toString('utf8', start, end));
+  if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
+  const usage: WireUsage = parsed;
+  const inputDetails = usage.prompt_tokens_details ?? usage.input_tokens_details;
+  const outputDetails = usage.completion_tokens_details ?? usage.output_tokens_details;
+  const inputTokens = readCount(usage.prompt_tokens ?? usage.input_tokens) ?? 0;
+  const outputTokens = readCount(usage.completion_tokens ?? usage.output_tokens) ?? 0;
+  return {
+    inputTokens,
+    cachedTokens: readCount(inputDetails?.cached_tokens) ?? 0,
+    outputTokens,
+    reasoningTokens: readCount(outputDetails?.reasoning_tokens) ?? 0,
+    totalTokens: readCount(usage.total_tokens) ?? sum(inputTokens, outputTokens),
+  };
+}
+
+/** The sum of two usages. */
+export function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    inputTokens: sum(a.inputTokens, b.inputTokens),
+    cachedTokens: sum(a.cachedTokens, b.cachedTokens),
+    outputTokens: sum(a.outputTokens, b.outputTokens),
+    reasoningTokens: sum(a.reasoningTokens, b.reasoningTokens),
+    totalTokens: sum(a.totalTokens, b.totalTokens),
+  };
+}
+
+function readCount(value: unknown): number | null {
+  if (typeof value !== 'number' || !Number.isFinite(value) || value < 0) return null;
+  return Math.min(Math.floor(value), Number.MAX_SAFE_INTEGER);
+}
+
+function sum(a: number, b: number): number {
+  return Math.min(a + b, Number.MAX_SAFE_INTEGER);
+}

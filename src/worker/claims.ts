@@ -1,0 +1,104 @@
+import { CHUNK_MAX_LINES, ChunkRun } from '../engine/index.ts';
+import type { ChunkClaim, EngineContext } from '../engine/index.ts';
+import type { Lanes } from './lanes.ts';
+
+/** Input bytes held in memory above which no more is read ahead while there are lines to send. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
+/** Chunks claimed by one statement. */
+const CLAIM_LIMIT = 8;
+const LOWEST_PRIORITY = -100;
+
+export interface Claims {
+  /**
+   * Claims chunks until enough lines are ready to keep all slots busy, and one of each batch that has none, so
+   * that a small batch does not wait behind a large one. Calls while one is under way are joined to it.
+   */
+  refill(): Promise<void>;
+  /** There may be claimable chunks again. */
+  noteWork(): void;
+  /** Begins a refill where more lines should be read ahead and there may be some. Cheap: called for each line. */
+  refillIfHungry(): void;
+  /** Claims nothing more; resolves when what was under way has ended. */
+  stop(): Promise<void>;
+}
+
+export function createClaims(options: {
+  readonly ctx: EngineContext;
+  readonly worker: string;
+  readonly lanes: Lanes;
+  readonly maxConcurrency: number;
+  readonly onRun: (run: ChunkRun) => void;
+}): Claims {
+  const { ctx, worker, lanes, maxConcurrency, onRun } = options;
+  const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
+  // Enough chunks of one model to fill all slots, few enough that a model that is stuck cannot hold all memory.
+  const perModel = 2 + Math.ceil(wantedLines / 32);
+  /** True when the last claim found nothing, until something changed. */
+  let exhausted = false;
+  let refilling: Promise<void> | null = null;
+  let stopped = false;
+
+  function wantsMore(): boolean {
+    return (
+      lanes.readyLines < wantedLines &&
+      (lanes.heldBytes < MAX_HELD_BYTES || lanes.readyLines < maxConcurrency / 4)
+    );
+  }
+
+  async function claimMore(): Promise<boolean> {
+    const more = wantsMore();
+    // With memory full only what goes before everything held may still be claimed.
+    const minPriority = more || lanes.heldBytes < MAX_HELD_BYTES ? LOWEST_PRIORITY : lanes.topPriority + 1;
+    const claims = await ctx.store.claimChunks({
+      worker,
+      now: ctx.clock.now(),
+      limit: CLAIM_LIMIT,
+      perModel,
+      idleBatchesOnly: !more,
+      minPriority: Math.max(LOWEST_PRIORITY, minPriority),
+    });
+    for (const claim of claims) await open(claim);
+    if (more && claims.length === 0) exhausted = true;
+    return claims.length > 0;
+  }
+
+  async function open(claim: ChunkClaim): Promise<void> {
+    let run: ChunkRun | null = null;
+    try {
+      if (!stopped) run = await ChunkRun.open(ctx, claim);
+    } finally {
+      if (run === null || stopped) {
+        const { batch, chunk } = claim;
+        await ctx.store.releaseChunks([{ batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch }]);
+      }
+    }
+    if (run !== null && !stopped) onRun(run);
+  }
+
+  async function refill(): Promise<void> {
+    refilling ??= refillAll().finally(() => {
+      refilling = null;
+    });
+    await refilling;
+  }
+
+  async function refillAll(): Promise<void> {
+    while (!stopped && (await claimMore())) continue;
+  }
+
+  return {
+    refill,
+    noteWork() {
+      exhausted = false;
+    },
+    refillIfHungry() {
+      if (exhausted || stopped || refilling !== null || !wantsMore()) return;
+      // The next tick tries again.
+      refill().catch((error: unknown) => ctx.log.error({ err: error }, 'the worker failed to claim work'));
+    },
+    async stop() {
+      stopped = true;
+      await refilling?.catch(() => {});
+    },
+  };
+}

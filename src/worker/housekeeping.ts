@@ -1,0 +1,46 @@
+import { removeExpiredFiles, sweepLeftovers } from '../engine/index.ts';
+import type { EngineContext } from '../engine/index.ts';
+import { createTasks } from './tasks.ts';
+
+/** Expired files are removed this often. */
+const EXPIRE_INTERVAL_MS = 60_000;
+/** What crashes left is looked for at start and this often. */
+const SWEEP_INTERVAL_MS = 3_600_000;
+
+export interface Housekeeping {
+  /** Begins what is due. */
+  fill(): void;
+  stop(): Promise<void>;
+}
+
+/** Removes expired files and leftovers in the background, now and then. */
+export function createHousekeeping(ctx: EngineContext): Housekeeping {
+  const tasks = createTasks({ max: 1, clock: ctx.clock, log: ctx.log, onEnd: () => {} });
+  let expireAt = -Infinity;
+  let sweepAt = -Infinity;
+
+  async function removeExpired(): Promise<void> {
+    const files = await removeExpiredFiles(ctx);
+    if (files > 0) ctx.log.info({ files }, 'expired files removed');
+  }
+
+  async function sweep(signal: AbortSignal): Promise<void> {
+    const swept = await sweepLeftovers(ctx, signal);
+    if (swept.blobs + swept.logs + swept.events > 0) ctx.log.info(swept, 'leftovers removed');
+  }
+
+  return {
+    fill() {
+      const now = ctx.clock.monotonic();
+      if (tasks.free > 0 && now >= expireAt) {
+        expireAt = now + EXPIRE_INTERVAL_MS;
+        tasks.start('removal of expired files', removeExpired);
+      }
+      if (tasks.free > 0 && now >= sweepAt) {
+        sweepAt = now + SWEEP_INTERVAL_MS;
+        tasks.start('sweep of leftovers', sweep);
+      }
+    },
+    stop: () => tasks.stop(),
+  };
+}

@@ -1,0 +1,193 @@
+/** Which line goes next: claimed chunks, sorted into a lane a batch and a queue a model. */
+import type { ChunkRun, Line, RunningBatch } from '../engine/index.ts';
+
+/** Lines of one model of one batch. */
+interface ModelQueue {
+  readonly model: string;
+  /** Chunks that have lines which were not taken yet, in order. */
+  readonly runs: ChunkRun[];
+  /** Likewise, but of chunks that crashed before and are run one line at a time in the whole process. */
+  readonly soloRuns: ChunkRun[];
+  /** Lines whose wait for another attempt is over; they go first. */
+  readonly again: Line[];
+  inFlight: number;
+}
+
+/** A batch of which this worker holds chunks. */
+export interface Lane {
+  readonly batch: RunningBatch;
+  readonly queues: Map<string, ModelQueue>;
+  /** Every chunk held, also those whose lines are all taken. */
+  readonly runs: Set<ChunkRun>;
+  readonly flying: Set<Line>;
+  /** True once the batch stopped: nothing more is sent, the chunks go back when nothing flies. */
+  stopping: boolean;
+}
+
+export interface Lanes {
+  readonly all: ReadonlyMap<string, Lane>;
+  /** Lines that could be sent now if there were slots and open gates. */
+  readonly readyLines: number;
+  /** Input bytes held in memory. */
+  readonly heldBytes: number;
+  /** The highest priority among lanes with ready lines, or −Infinity. */
+  readonly topPriority: number;
+  addRun(run: ChunkRun): void;
+  removeRun(run: ChunkRun): void;
+  /** A line may be sent (again). */
+  putBack(line: Line): void;
+  /**
+   * Takes the next line and counts it as flying: of the highest priority; among those of the batch with the
+   * fewest in flight, then of the nearest deadline; within a batch of the model with the fewest in flight.
+   */
+  takeNext(isOpen: (model: string) => boolean, mayRunSolo: boolean): Line | null;
+  /** A taken line's attempt ended. */
+  landed(line: Line): void;
+  /** Nothing more of this batch is taken. */
+  stop(lane: Lane): void;
+  /** Forgets a lane without chunks. */
+  removeIfEmpty(lane: Lane): void;
+}
+
+export function createLanes(): Lanes {
+  const lanes = new Map<string, Lane>();
+  let readyLines = 0;
+  let heldBytes = 0;
+
+  function queueOf(lane: Lane, model: string): ModelQueue {
+    let queue = lane.queues.get(model);
+    if (queue === undefined)
+      lane.queues.set(model, (queue = { model, runs: [], soloRuns: [], again: [], inFlight: 0 }));
+    return queue;
+  }
+
+  function dropReady(queue: ModelQueue, run: ChunkRun): void {
+    const runs = run.solo ? queue.soloRuns : queue.runs;
+    const at = runs.indexOf(run);
+    if (at !== -1) {
+      runs.splice(at, 1);
+      readyLines -= run.untaken;
+    }
+    const kept = queue.again.filter((line) => line.run !== run);
+    readyLines -= queue.again.length - kept.length;
+    queue.again.splice(0, queue.again.length, ...kept);
+  }
+
+  return {
+    all: lanes,
+    get readyLines() {
+      return readyLines;
+    },
+    get heldBytes() {
+      return heldBytes;
+    },
+    get topPriority() {
+      let top = -Infinity;
+      for (const lane of lanes.values()) {
+        if (lane.batch.priority > top && [...lane.queues.values()].some(hasLines)) top = lane.batch.priority;
+      }
+      return top;
+    },
+    addRun(run) {
+      let lane = lanes.get(run.batch.id);
+      if (lane === undefined) {
+        lane = { batch: run.batch, queues: new Map(), runs: new Set(), flying: new Set(), stopping: false };
+        lanes.set(run.batch.id, lane);
+      }
+      lane.runs.add(run);
+      const queue = queueOf(lane, run.model);
+      (run.solo ? queue.soloRuns : queue.runs).push(run);
+      heldBytes += run.bytes;
+      readyLines += run.untaken;
+    },
+    removeRun(run) {
+      const lane = lanes.get(run.batch.id);
+      if (lane === undefined || !lane.runs.delete(run)) return;
+      const queue = queueOf(lane, run.model);
+      dropReady(queue, run);
+      dropIfIdle(lane, queue);
+      heldBytes -= run.bytes;
+      run.stopped = true;
+    },
+    putBack(line) {
+      const lane = lanes.get(line.run.batch.id);
+      if (lane === undefined || line.run.stopped) return;
+      queueOf(lane, line.run.model).again.push(line);
+      readyLines++;
+    },
+    takeNext(isOpen, mayRunSolo) {
+      const found = pick(lanes.values(), isOpen, mayRunSolo);
+      if (found === null) return null;
+      const { lane, queue } = found;
+      const soloFirst = mayRunSolo && queue.soloRuns.length > 0;
+      const line = queue.again.shift() ?? takeFrom(soloFirst ? queue.soloRuns : queue.runs);
+      readyLines--;
+      queue.inFlight++;
+      lane.flying.add(line);
+      return line;
+    },
+    landed(line) {
+      const lane = lanes.get(line.run.batch.id);
+      if (lane === undefined || !lane.flying.delete(line)) return;
+      const queue = queueOf(lane, line.run.model);
+      queue.inFlight--;
+      dropIfIdle(lane, queue);
+    },
+    stop(lane) {
+      lane.stopping = true;
+      for (const run of lane.runs) {
+        dropReady(queueOf(lane, run.model), run);
+        run.stopped = true;
+      }
+    },
+    removeIfEmpty(lane) {
+      if (lane.runs.size === 0 && lane.flying.size === 0) lanes.delete(lane.batch.id);
+    },
+  };
+}
+
+function hasLines(queue: ModelQueue): boolean {
+  return queue.again.length > 0 || queue.runs.length > 0 || queue.soloRuns.length > 0;
+}
+
+/** A batch may have thousands of models: the ones that are done must not be looked at for each pick. */
+function dropIfIdle(lane: Lane, queue: ModelQueue): void {
+  if (queue.inFlight === 0 && !hasLines(queue)) lane.queues.delete(queue.model);
+}
+
+function takeFrom(runs: ChunkRun[]): Line {
+  const run = runs[0] as ChunkRun;
+  const line = run.take() as Line;
+  if (run.untaken === 0) runs.shift();
+  return line;
+}
+
+/** True where the queue has a line that may go now; a chunk run one by one must wait for its turn. */
+function isSendable(queue: ModelQueue, isOpen: (model: string) => boolean, mayRunSolo: boolean): boolean {
+  const hasAny = queue.again.length > 0 || queue.runs.length > 0 || (mayRunSolo && queue.soloRuns.length > 0);
+  return hasAny && isOpen(queue.model);
+}
+
+function pick(
+  lanes: Iterable<Lane>,
+  isOpen: (model: string) => boolean,
+  mayRunSolo: boolean,
+): { lane: Lane; queue: ModelQueue } | null {
+  let best: { lane: Lane; queue: ModelQueue } | null = null;
+  for (const lane of lanes) {
+    if (best !== null && !goesBefore(lane, best.lane)) continue;
+    let queue: ModelQueue | null = null;
+    for (const candidate of lane.queues.values()) {
+      if (queue !== null && candidate.inFlight >= queue.inFlight) continue;
+      if (isSendable(candidate, isOpen, mayRunSolo)) queue = candidate;
+    }
+    if (queue !== null) best = { lane, queue };
+  }
+  return best;
+}
+
+function goesBefore(a: Lane, b: Lane): boolean {
+  if (a.batch.priority !== b.batch.priority) return a.batch.priority > b.batch.priority;
+  if (a.flying.size !== b.flying.size) return a.flying.size < b.flying.size;
+  return a.batch.expiresAt < b.batch.expiresAt;
+}

@@ -1,0 +1,141 @@
+/** The request slots: sends the next line whenever one is free, and acts on what comes back. */
+import { failedResult, judgeAttempt } from '../engine/index.ts';
+import type { ChunkRun, Committer, EngineContext, Line, Outcome } from '../engine/index.ts';
+import type { Lane, Lanes } from './lanes.ts';
+import type { UpstreamGates } from './upstream-gates.ts';
+import type { WaitHeap } from './wait-heap.ts';
+
+export interface Slots {
+  /** Sends lines while slots are free and lines may be sent. */
+  fill(): void;
+  /** Takes a claimed chunk on and begins to send its lines. */
+  addRun(run: ChunkRun): void;
+  /** Lines that wait for another attempt and may go now. */
+  retryDue(line: Line): void;
+  /** Aborts every request of the lane that is still in flight. */
+  abort(lane: Lane): void;
+  readonly inFlight: number;
+}
+
+export interface SlotsOptions {
+  readonly ctx: EngineContext;
+  readonly lanes: Lanes;
+  readonly gates: UpstreamGates;
+  readonly waiting: WaitHeap<Line>;
+  readonly committer: Committer;
+  readonly maxConcurrency: number;
+  /** A line of the chunk landed; there may be too few lines left to keep all slots busy, or its lane may be empty. */
+  readonly onLanded: (run: ChunkRun) => void;
+  /** Another worker has the chunk now. */
+  readonly onLost: (run: ChunkRun) => void;
+}
+
+/** How long a line waits that could not be noted before it was to be tried alone. */
+const STORE_PAUSE_MS = 1000;
+const CRASHED_MESSAGE =
+  'The server died each time it handled this request, so the request was given up after repeated attempts.';
+
+export function createSlots(options: SlotsOptions): Slots {
+  const { ctx, lanes, gates, waiting, committer, maxConcurrency, onLanded, onLost } = options;
+  let inFlight = 0;
+  /** The one line in the process that is being tried alone, or null. */
+  let solo: Line | null = null;
+
+  const isOpen = (model: string): boolean => gates.isOpen(model);
+
+  function fill(): void {
+    while (inFlight < maxConcurrency && !committer.backlogged) {
+      const line = lanes.takeNext(isOpen, solo === null);
+      if (line === null) return;
+      inFlight++;
+      gates.noteSent(line.run.model);
+      if (line.suspect) void sendAlone(line);
+      else send(line);
+    }
+  }
+
+  function send(line: Line): void {
+    line.abort = ctx.upstream.send(line.request, (outcome) => settle(line, outcome));
+  }
+
+  function free(line: Line): void {
+    line.abort = null;
+    inFlight--;
+    lanes.landed(line);
+  }
+
+  function settle(line: Line, outcome: Outcome): void {
+    free(line);
+    const { model } = line.run;
+    const verdict = judgeAttempt(ctx, line, outcome, Math.random());
+    if (verdict.kind === 'aborted') gates.noteAborted(model);
+    else if (verdict.kind !== 'unreachable') gates.noteReached(model);
+
+    if (verdict.kind === 'finished') {
+      committer.add(line.run, line.place, verdict.result);
+    } else if (verdict.kind === 'again') {
+      line.retries++;
+      waiting.add(line, verdict.delayMs);
+    } else {
+      if (verdict.kind === 'unreachable') gates.noteUnreachable(model, verdict.message);
+      lanes.putBack(line);
+    }
+    if (line === solo) void endSolo(line, verdict.kind === 'finished');
+    fill();
+    onLanded(line.run);
+  }
+
+  /** Notes durably that this line is tried alone, so that the next process knows it if it kills this one. */
+  async function sendAlone(line: Line): Promise<void> {
+    solo = line;
+    try {
+      const noted = await ctx.store.markTrying(line.run.ref, line.place);
+      if (noted === 'ok' && !line.run.stopped) return send(line);
+      if (noted === 'lost') onLost(line.run);
+    } catch (error) {
+      ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line cannot be noted before it is tried');
+    }
+    free(line);
+    solo = null;
+    waiting.add(line, STORE_PAUSE_MS);
+    onLanded(line.run);
+  }
+
+  async function endSolo(line: Line, finished: boolean): Promise<void> {
+    line.suspect = false;
+    try {
+      if (finished) await committer.flush();
+      else await ctx.store.markTrying(line.run.ref, null);
+    } catch (error) {
+      ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line tried alone cannot be noted');
+    }
+    solo = null;
+    fill();
+  }
+
+  return {
+    fill,
+    addRun(run) {
+      lanes.addRun(run);
+      const { poison } = run;
+      if (poison !== null) {
+        ctx.log.error(
+          { batchId: run.batch.id, requestId: poison.id },
+          'a line killed the process; it is given up',
+        );
+        committer.add(run, poison.place, failedResult(poison, 'request_crashed', CRASHED_MESSAGE));
+      }
+      fill();
+    },
+    retryDue(line) {
+      lanes.putBack(line);
+      fill();
+    },
+    abort(lane) {
+      for (const line of lane.flying) line.abort?.();
+    },
+    get inFlight() {
+      return inFlight;
+    },
+  };
+}

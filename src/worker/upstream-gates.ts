@@ -1,0 +1,91 @@
+import type { Clock, Log } from '../engine/index.ts';
+
+/** The longest pause between two probes of an upstream that cannot be reached, milliseconds. */
+const MAX_PAUSE_MS = 30_000;
+
+/** Closed while the upstream of a model cannot be reached; then one line at a time probes it. */
+interface Gate {
+  pauseMs: number;
+  /** `waiting`: nothing is sent; `probing`: one line may be, or is, on its way. */
+  state: 'waiting' | 'probe due' | 'probing';
+  cancelTimer: () => void;
+}
+
+export interface UpstreamGates {
+  /** True where a line of this model may be sent now. */
+  isOpen(model: string): boolean;
+  /** A line of this model is being sent. */
+  noteSent(model: string): void;
+  /** No connection could be opened: closes the gate, or doubles the pause of a closed one whose probe this was. */
+  noteUnreachable(model: string, message: string): void;
+  /** The upstream answered or at least took the request: opens the gate. */
+  noteReached(model: string): void;
+  /** The attempt was aborted and tells nothing: another line may probe. */
+  noteAborted(model: string): void;
+  /** Ends all timers. */
+  close(): void;
+}
+
+/**
+ * An upstream that is down must not use up the retries of every line: its lines wait, uncounted, while one of
+ * them probes it after pauses that double from `firstPauseMs` to 30 s. `onOpen` is told when sending may go on.
+ */
+export function createUpstreamGates(options: {
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly firstPauseMs: number;
+  readonly onOpen: () => void;
+}): UpstreamGates {
+  const { clock, log, firstPauseMs, onOpen } = options;
+  const gates = new Map<string, Gate>();
+
+  function pause(gate: Gate): void {
+    gate.state = 'waiting';
+    gate.cancelTimer = clock.after(gate.pauseMs, () => {
+      gate.state = 'probe due';
+      onOpen();
+    });
+  }
+
+  return {
+    isOpen(model) {
+      if (gates.size === 0) return true;
+      const gate = gates.get(model);
+      return gate === undefined || gate.state === 'probe due';
+    },
+    noteSent(model) {
+      if (gates.size === 0) return;
+      const gate = gates.get(model);
+      if (gate !== undefined) gate.state = 'probing';
+    },
+    noteUnreachable(model, message) {
+      const gate = gates.get(model);
+      if (gate === undefined) {
+        log.warn({ model, reason: message }, 'upstream cannot be reached; its lines wait');
+        const closed: Gate = { pauseMs: firstPauseMs, state: 'waiting', cancelTimer: () => {} };
+        gates.set(model, closed);
+        pause(closed);
+      } else if (gate.state === 'probing') {
+        gate.pauseMs = Math.min(MAX_PAUSE_MS, gate.pauseMs * 2);
+        pause(gate);
+      }
+    },
+    noteReached(model) {
+      if (gates.size === 0) return;
+      const gate = gates.get(model);
+      if (gate === undefined) return;
+      gate.cancelTimer();
+      gates.delete(model);
+      log.info({ model }, 'upstream can be reached again');
+      onOpen();
+    },
+    noteAborted(model) {
+      const gate = gates.get(model);
+      if (gate?.state === 'probing') gate.state = 'probe due';
+    },
+    close() {
+      for (const gate of gates.values()) gate.cancelTimer();
+      gates.clear();
+    },
+  };
+}

@@ -1,0 +1,158 @@
+import { randomBytes } from 'node:crypto';
+import { createCommitter } from '../engine/index.ts';
+import type { ChunkRun, Engine, Fenced, Line } from '../engine/index.ts';
+import { createClaims } from './claims.ts';
+import { createDeliveries } from './deliveries.ts';
+import { createHousekeeping } from './housekeeping.ts';
+import { createLaneStops } from './lane-stops.ts';
+import { createLanes } from './lanes.ts';
+import { createSlots } from './slots.ts';
+import { createSteps } from './steps.ts';
+import { createTicker } from './ticker.ts';
+import type { Ticker } from './ticker.ts';
+import { createUpstreamGates } from './upstream-gates.ts';
+import { createWaitHeap } from './wait-heap.ts';
+
+/** Without being woken, work is looked for this often, milliseconds. */
+const TICK_INTERVAL_MS = 1000;
+
+export interface WorkerOptions {
+  readonly engine: Engine;
+  /** Requests in flight at the most. Default 64. */
+  readonly maxConcurrency?: number | undefined;
+}
+
+export interface Worker {
+  /** Takes over what dead workers left, then works until `stop`. */
+  start(): Promise<void>;
+  /**
+   * Claims nothing more, lets requests in flight end for `graceMs` (default 0), aborts the rest, commits what
+   * was finished and gives everything back. Rejects where the last results could not be stored.
+   */
+  stop(options?: { readonly graceMs?: number | undefined }): Promise<void>;
+}
+
+/** Drives the engine: prepares batches, keeps the request slots full, finalizes, delivers webhooks, tidies up. */
+export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Worker {
+  const ctx = engine.context;
+  const worker = `worker_${randomBytes(8).toString('hex')}`;
+  let ticker: Ticker | null = null;
+  let unsubscribe = (): void => {};
+  let stopping = false;
+  /** Told when no request is in flight any more. */
+  let onIdle = (): void => {};
+
+  const lanes = createLanes();
+  const gates = createUpstreamGates({
+    clock: ctx.clock,
+    log: ctx.log,
+    firstPauseMs: ctx.settings.retryBaseMs,
+    onOpen: () => slots.fill(),
+  });
+  const waiting = createWaitHeap<Line>(ctx.clock, (line) => slots.retryDue(line));
+  const committer = createCommitter({ ctx, onCommitted });
+  const slots = createSlots({
+    ctx,
+    lanes,
+    gates,
+    waiting,
+    committer,
+    maxConcurrency,
+    onLanded,
+    onLost: dropRun,
+  });
+  const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack: wake });
+  const claims = createClaims({ ctx, worker, lanes, maxConcurrency, onRun: slots.addRun });
+  const steps = createSteps(ctx, worker, wake);
+  const deliveries = createDeliveries(ctx, worker, wake);
+  const housekeeping = createHousekeeping(ctx);
+
+  function wake(): void {
+    claims.noteWork();
+    ticker?.wake();
+  }
+
+  async function tick(): Promise<void> {
+    const expired = await ctx.store.expireBatches(ctx.clock.now());
+    if (expired > 0) ctx.log.info({ batches: expired }, 'batches reached their deadline');
+    await laneStops.check();
+    await steps.fill();
+    claims.noteWork();
+    await claims.refill();
+    await deliveries.fill();
+    housekeeping.fill();
+    slots.fill();
+  }
+
+  function onLanded(run: ChunkRun): void {
+    const lane = lanes.all.get(run.batch.id);
+    if (lane !== undefined && lane.stopping && !stopping) laneStops.noteLanded(lane);
+    else if (lane !== undefined) lanes.removeIfEmpty(lane);
+    if (slots.inFlight === 0) onIdle();
+    claims.refillIfHungry();
+  }
+
+  function onCommitted(run: ChunkRun, lines: number, fenced: Fenced): void {
+    if (fenced === 'lost') return dropRun(run);
+    run.uncommitted -= lines;
+    if (run.uncommitted > 0) return;
+    removeRun(run);
+    // It may have been its batch's last chunk, and it makes room for the next one of its model.
+    wake();
+  }
+
+  function dropRun(run: ChunkRun): void {
+    ctx.log.warn({ ...run.ref }, 'a chunk was lost to another worker; its results are dropped');
+    for (const line of lanes.all.get(run.batch.id)?.flying ?? []) if (line.run === run) line.abort?.();
+    removeRun(run);
+  }
+
+  function removeRun(run: ChunkRun): void {
+    lanes.removeRun(run);
+    const lane = lanes.all.get(run.batch.id);
+    if (lane !== undefined) lanes.removeIfEmpty(lane);
+  }
+
+  function sendNothingMore(): void {
+    stopping = true;
+    unsubscribe();
+    for (const lane of lanes.all.values()) lanes.stop(lane);
+    waiting.clear();
+  }
+
+  /** Resolves when nothing is in flight; what is left after `graceMs` is aborted. */
+  async function drain(graceMs: number): Promise<void> {
+    if (slots.inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      const cancel = ctx.clock.after(graceMs, () => {
+        for (const lane of lanes.all.values()) slots.abort(lane);
+      });
+      onIdle = () => {
+        cancel();
+        resolve();
+      };
+    });
+  }
+
+  return {
+    async start() {
+      await ctx.store.releaseDeadLeases(ctx.clock.now());
+      ticker = createTicker({ clock: ctx.clock, log: ctx.log, intervalMs: TICK_INTERVAL_MS, tick });
+      unsubscribe = engine.onWake(wake);
+      wake();
+    },
+    async stop({ graceMs = 0 } = {}) {
+      sendNothingMore();
+      await Promise.all([ticker?.stop(), claims.stop()]);
+      await Promise.all([steps.stop(), deliveries.stop(), housekeeping.stop(), drain(graceMs)]);
+      waiting.clear();
+      gates.close();
+      try {
+        await committer.close();
+      } finally {
+        laneStops.close();
+        for (const lane of lanes.all.values()) await laneStops.giveBack(lane);
+      }
+    },
+  };
+}
