@@ -1,0 +1,70 @@
+import { describe, expect, it } from 'vitest';
+import { createUpstreamGates } from '../../src/worker/upstream-gates.ts';
+import { createFakeClock } from '../helpers/fake-clock.ts';
+import { createRecordingLog } from '../helpers/recording-log.ts';
+
+function setUp() {
+  const clock = createFakeClock();
+  const log = createRecordingLog();
+  let opened = 0;
+  const gates = createUpstreamGates({ clock, log, firstPauseMs: 500, onOpen: () => opened++ });
+  return { clock, log, gates, opened: () => opened };
+}
+
+describe('the gate of an upstream that cannot be reached', () => {
+  it('lets one line probe after each pause, which doubles up to 30 s', () => {
+    const { clock, gates } = setUp();
+    gates.noteUnreachable('m', 'refused');
+    for (const pauseMs of [500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]) {
+      clock.advance(pauseMs - 1);
+      expect(gates.isOpen('m')).toBe(false);
+      clock.advance(1);
+      expect(gates.isOpen('m')).toBe(true);
+      gates.noteSent('m');
+      expect(gates.isOpen('m')).toBe(false);
+      gates.noteUnreachable('m', 'refused');
+    }
+  });
+
+  it('does not lengthen the pause for lines that were on their way already', () => {
+    const { clock, gates } = setUp();
+    for (let i = 0; i < 64; i++) gates.noteUnreachable('m', 'refused');
+    clock.advance(500);
+    expect(gates.isOpen('m')).toBe(true);
+  });
+
+  it('opens for all when a probe gets through, and says so', () => {
+    const { clock, log, gates, opened } = setUp();
+    gates.noteUnreachable('m', 'refused');
+    clock.advance(500);
+    gates.noteSent('m');
+    gates.noteReached('m');
+    expect(gates.isOpen('m')).toBe(true);
+    gates.noteSent('m');
+    expect(gates.isOpen('m')).toBe(true);
+    expect(opened()).toBe(2);
+    expect(log.entries.map((entry) => entry.level)).toEqual(['warn', 'info']);
+  });
+
+  it('stays open for other models', () => {
+    const { gates } = setUp();
+    gates.noteUnreachable('dead', 'refused');
+    expect(gates.isOpen('living')).toBe(true);
+  });
+
+  it('lets another line probe where the probe was aborted', () => {
+    const { clock, gates } = setUp();
+    gates.noteUnreachable('m', 'refused');
+    clock.advance(500);
+    gates.noteSent('m');
+    gates.noteAborted('m');
+    expect(gates.isOpen('m')).toBe(true);
+  });
+
+  it('leaves no timer behind', () => {
+    const { clock, gates } = setUp();
+    gates.noteUnreachable('m', 'refused');
+    gates.close();
+    expect(clock.timers).toBe(0);
+  });
+});
