@@ -20,7 +20,7 @@ export async function startService(options: {
   readonly concurrency: number;
   readonly lines: number;
 }): Promise<BenchedService> {
-  const child = startNode(0, ['src/main.ts'], {
+  const child = startNode(0, ['--max-semi-space-size=16', 'src/main.ts'], {
     PORT: '0',
     DATA_DIR: options.dataDir,
     UPSTREAM_BASE_URL: `${options.upstreamUrl}/v1`,

@@ -35,7 +35,7 @@ export class ChunkCutter {
   finish(): NewChunk[] {
     for (const [model, chunk] of this.#open) this.#close(model, chunk);
     return this.#closed
-      .sort((a, b) => a.firstLine - b.firstLine)
+      .toSorted((a, b) => a.firstLine - b.firstLine)
       .map((chunk, number) => ({ number, ...chunk }));
   }
 

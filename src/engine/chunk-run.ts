@@ -5,8 +5,14 @@ import type { EngineContext } from './context.ts';
 import { locateLine } from './line.ts';
 import type { ChunkClaim, ChunkRef, RunningBatch, UpstreamRequest } from './ports.ts';
 
-/** After this many crashes a chunk's lines are tried one by one, to find the one that kills the process. */
-const CRASHES_UNTIL_SOLO = 2;
+/** A line of which this many processes died while they tried it alone is given up. */
+const DEATHS_OF_POISON = 2;
+
+/**
+ * Which lines may run beside this one. After a crash any line that was in flight may have caused it. `free`: all.
+ * `suspect`: only one of its chunk at a time. `prime`, being tried when the process died: no suspect at all.
+ */
+export type Suspicion = 'free' | 'suspect' | 'prime';
 
 /** One line of a claimed chunk that has no result yet. */
 export interface Line {
@@ -20,8 +26,8 @@ export interface Line {
   readonly request: UpstreamRequest;
   /** Attempts made after the first one. */
   retries: number;
-  /** True until its first attempt ended, where its chunk crashed before: it is then tried alone. */
-  suspect: boolean;
+  /** Whether its first attempt must be made alone; `free` from its end on. */
+  suspicion: Suspicion;
   /** Aborts the attempt in flight; null while none is. */
   abort: (() => void) | null;
 }
@@ -33,9 +39,7 @@ export class ChunkRun {
   readonly ref: ChunkRef;
   /** Bytes of input held in memory. */
   readonly bytes: number;
-  /** True: one line at a time, each noted durably before it is sent. */
-  readonly solo: boolean;
-  /** The line that was being tried alone when the process died; it is not taken any more. Null: none. */
+  /** The line that killed the process too often; it is not taken any more. Null: none. */
   readonly poison: Line | null;
   /** True once nothing more of it may be sent: its batch stopped, its lease was lost, or the worker stops. */
   stopped = false;
@@ -43,35 +47,47 @@ export class ChunkRun {
   uncommitted: number;
   readonly #numbers: readonly number[];
   readonly #places: readonly number[];
-  readonly #inputs: Buffer[];
+  readonly #inputs: readonly Buffer[];
+  readonly #hasPrime: boolean;
+  /** So many of the first lines are suspects. */
+  readonly #suspects: number;
   #next = 0;
 
   private constructor(
     claim: ChunkClaim,
     numbers: readonly number[],
     places: readonly number[],
-    inputs: Buffer[],
+    inputs: readonly Buffer[],
+    suspects: number,
   ) {
     const { batch, chunk } = claim;
     this.batch = batch;
     this.model = chunk.model;
     this.ref = { batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch };
     this.bytes = inputs.reduce((sum, input) => sum + input.length, 0);
-    this.solo = chunk.crashes >= CRASHES_UNTIL_SOLO;
     this.uncommitted = places.length;
     this.#numbers = numbers;
-    const poisoned = chunk.trying === null ? -1 : places.indexOf(chunk.trying);
-    this.poison = poisoned === -1 ? null : this.#line(places[poisoned] as number, inputs[poisoned] as Buffer);
-    this.#places = places.filter((_, at) => at !== poisoned);
-    this.#inputs = inputs.filter((_, at) => at !== poisoned);
+    const tried = chunk.trying === null ? -1 : places.indexOf(chunk.trying.place);
+    const isPoison = tried !== -1 && (chunk.trying?.deaths ?? 0) >= DEATHS_OF_POISON;
+    this.#hasPrime = tried !== -1 && !isPoison;
+    this.#suspects = chunk.crashes * suspects;
+    this.poison = isPoison ? this.#line(places[tried] as number, inputs[tried] as Buffer, 'free') : null;
+    const others = places.map((_, at) => at).filter((at) => at !== tried);
+    const order = this.#hasPrime ? [tried, ...others] : others;
+    this.#places = order.map((at) => places[at] as number);
+    this.#inputs = order.map((at) => inputs[at] as Buffer);
   }
 
-  /** Reads the chunk's undone lines into memory. */
-  static async open(ctx: EngineContext, claim: ChunkClaim): Promise<ChunkRun> {
+  /**
+   * Reads the chunk's undone lines into memory. Where a process died while it held the chunk, its first `suspects`
+   * undone lines are tried alone: as many as can have been in flight, for lines are taken in order. Lines that waited
+   * for a retry may stand before those, so each further crash without progress adds as many.
+   */
+  static async open(ctx: EngineContext, claim: ChunkClaim, suspects: number): Promise<ChunkRun> {
     const index = decodeLineIndex(claim.chunk.index);
     const places = undonePlaces(index, claim.chunk.done);
     const inputs = await readInputLines(ctx.blobs, claim.batch.input.sha256, index, places);
-    return new ChunkRun(claim, index.numbers, places, inputs);
+    return new ChunkRun(claim, index.numbers, places, inputs, suspects);
   }
 
   /** Lines that were not taken yet. */
@@ -79,14 +95,21 @@ export class ChunkRun {
     return this.stopped ? 0 : this.#places.length - this.#next;
   }
 
+  /** How the next line must be run, as far as this chunk knows. */
+  get nextSuspicion(): Suspicion {
+    if (this.#next === 0 && this.#hasPrime) return 'prime';
+    return this.#next < this.#suspects ? 'suspect' : 'free';
+  }
+
   /** The next line, or null. */
   take(): Line | null {
     if (this.untaken === 0) return null;
+    const suspicion = this.nextSuspicion;
     const at = this.#next++;
-    return this.#line(this.#places[at] as number, this.#inputs[at] as Buffer);
+    return this.#line(this.#places[at] as number, this.#inputs[at] as Buffer, suspicion);
   }
 
-  #line(place: number, input: Buffer): Line {
+  #line(place: number, input: Buffer, suspicion: Suspicion): Line {
     const id = requestId(this.batch.id, this.#numbers[place] as number);
     const { customIdStart, customIdEnd, bodyStart, bodyEnd } = locateLine(input, 0, input.length);
     return {
@@ -101,7 +124,7 @@ export class ChunkRun {
         idempotencyKey: id,
       },
       retries: 0,
-      suspect: this.solo,
+      suspicion,
       abort: null,
     };
   }

@@ -33,10 +33,10 @@ export interface ClaimedChunk extends NewChunk {
   readonly epoch: number;
   /** One bit a line, least significant first; set: its result is committed. */
   readonly done: Uint8Array;
-  /** How many times a process died while it held this chunk. */
+  /** How many times in a row a process died while it held this chunk and had committed none of its lines. */
   readonly crashes: number;
-  /** The line (its place in the chunk) that was being tried alone when the last process died, or null. */
-  readonly trying: number | null;
+  /** The line that was being tried alone when the last process died: its place, and how many died so in a row. */
+  readonly trying: { readonly place: number; readonly deaths: number } | null;
 }
 
 /** Result lines of one chunk in the order in which they were appended to the result log. */

@@ -5,6 +5,7 @@ import { BlobLock } from './blob-lock.ts';
 import { systemClock } from './clock.ts';
 import { DEFAULT_SETTINGS } from './context.ts';
 import type { EngineContext, EngineSettings } from './context.ts';
+import { storageError } from './errors.ts';
 import type { FileRecord } from './file.ts';
 import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files.ts';
 import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
@@ -83,16 +84,16 @@ export function createEngine(parts: EngineParts): Engine {
     files: {
       receive: (source) => receiveUpload(ctx, source),
       upload: async ({ source, ...options }) => (await receiveUpload(ctx, source)).store(options),
-      get: (owner, id) => getFile(ctx, owner, id),
-      list: (request) => listFiles(ctx, request),
-      delete: (owner, id) => deleteFile(ctx, owner, id),
+      get: (owner, id) => told(getFile(ctx, owner, id)),
+      list: (request) => told(listFiles(ctx, request)),
+      delete: (owner, id) => told(deleteFile(ctx, owner, id)),
       read: (file, range) => readFile(ctx, file, range),
     },
     batches: {
-      create: (request) => createBatch(ctx, request),
-      get: (owner, id) => getBatch(ctx, owner, id),
-      list: (request) => listBatches(ctx, request),
-      cancel: (owner, id) => cancelBatch(ctx, owner, id),
+      create: (request) => told(createBatch(ctx, request)),
+      get: (owner, id) => told(getBatch(ctx, owner, id)),
+      list: (request) => told(listBatches(ctx, request)),
+      cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
     },
     ping: () => ctx.store.ping(),
@@ -102,6 +103,15 @@ export function createEngine(parts: EngineParts): Engine {
     },
     context: ctx,
   };
+}
+
+/** Tells a client of failing storage in the engine's own codes. */
+async function told<T>(verb: Promise<T>): Promise<T> {
+  try {
+    return await verb;
+  } catch (error) {
+    throw storageError(error);
+  }
 }
 
 const noWebhooks: WebhookSender = {

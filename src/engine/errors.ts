@@ -41,13 +41,28 @@ export class EngineError extends Error {
   }
 }
 
-/** What failing storage means to a client: a full disk is 507, anything else 503. EngineErrors pass unchanged. */
-export function storageError(cause: unknown): EngineError {
-  if (cause instanceof EngineError) return cause;
-  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL') {
+/** Thrown by a BlobStore that has no such blob. */
+export class BlobMissingError extends Error {
+  constructor(sha256: string) {
+    super(`blob ${sha256} is missing`);
+    this.name = 'BlobMissingError';
+  }
+}
+
+/** The codes of a disk without space, and of a database on one. */
+const FULL = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL']);
+
+/**
+ * What failing storage means to a client: a full disk is `out_of_space`, another failure of the system (an error
+ * with a code such as EIO or SQLITE_BUSY) or a missing blob `unavailable`. Any other error passes unchanged.
+ */
+export function storageError(cause: unknown): unknown {
+  if (cause instanceof EngineError || !(cause instanceof Error)) return cause;
+  const code = 'code' in cause ? String(cause.code) : '';
+  if (FULL.has(code)) {
     return new EngineError('out_of_space', 'The server has no space left to store this.', { cause });
   }
+  if (!/^(E[A-Z0-9]+|SQLITE_\w+)$/.test(code) && !(cause instanceof BlobMissingError)) return cause;
   return new EngineError('unavailable', 'The server could not store or read its data. Try again later.', {
     cause,
   });

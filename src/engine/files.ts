@@ -186,13 +186,17 @@ export async function removeUnusedBlob(ctx: EngineContext, sha256: string): Prom
   });
 }
 
-/** Streams a file's bytes, [start, end) or all of them. */
-export function readFile(
+/** Streams a file's bytes, [start, end) or all of them. Rejects with `unavailable` where storage fails. */
+export async function* readFile(
   ctx: EngineContext,
   file: FileRecord,
   range?: { readonly start: number; readonly end: number },
-): AsyncIterable<Uint8Array> {
-  return ctx.blobs.read(file.blob.sha256, range);
+): AsyncGenerator<Uint8Array, void, undefined> {
+  try {
+    yield* ctx.blobs.read(file.blob.sha256, range);
+  } catch (cause) {
+    throw storageError(cause);
+  }
 }
 
 function fileNotFound(id: string): EngineError {

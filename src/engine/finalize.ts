@@ -97,7 +97,7 @@ async function lockBlobs<T>(
 ): Promise<T> {
   const hashes = new Set(blobs.flatMap((blob) => (blob === null ? [] : [blob.sha256])));
   let locked = section;
-  for (const sha256 of [...hashes].sort().reverse()) {
+  for (const sha256 of [...hashes].toSorted().toReversed()) {
     const inner = locked;
     locked = () => ctx.blobLock.run(sha256, inner);
   }

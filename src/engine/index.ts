@@ -6,7 +6,7 @@ export { createEngine } from './engine.ts';
 export type { Engine, EngineParts } from './engine.ts';
 export { DEFAULT_SETTINGS } from './context.ts';
 export type { EngineContext, EngineSettings } from './context.ts';
-export { EngineError, storageError } from './errors.ts';
+export { BlobMissingError, EngineError, storageError } from './errors.ts';
 export type { EngineErrorCode } from './errors.ts';
 export { systemClock } from './clock.ts';
 
@@ -26,14 +26,13 @@ export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from 
 export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters
-export { BlobMissingError } from './ports.ts';
 export type * from './ports.ts';
 export * from './chunk.ts';
 export { canTransition } from './batch.ts';
 
 // Steps, for workers
 export { ChunkRun } from './chunk-run.ts';
-export type { Line } from './chunk-run.ts';
+export type { Line, Suspicion } from './chunk-run.ts';
 export { createCommitter } from './commit.ts';
 export type { Committer } from './commit.ts';
 export { attemptDelivery } from './deliver.ts';

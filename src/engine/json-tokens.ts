@@ -36,7 +36,7 @@ function byteSet(members: string): Uint8Array {
 export function passString(bytes: Uint8Array, at: number, end: number): number {
   let i = at + 1;
   for (;;) {
-    // Eight bytes a step: nearly all bytes of nearly all lines pass here, and it is 1.6 times as fast.
+    // Eight bytes a step: nearly all bytes of nearly all lines pass here, and a whole scan is 1.5 to 1.9 times as fast.
     while (
       i + 7 < end &&
       ((STRING_STOPS[bytes[i] as number] as number) |

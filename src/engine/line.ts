@@ -74,8 +74,8 @@ export function createLineChecker({ endpoint }: { readonly endpoint?: string | u
   }
 
   function streamFault(bytes: Uint8Array): Fault | null {
-    const [start, end] = [scanner.start(STREAM), scanner.end(STREAM)];
-    return start !== -1 && sameBytes(bytes, start, end, TRUE) ? streamingUnsupported() : null;
+    // Where it is absent, the span is empty.
+    return sameBytes(bytes, scanner.start(STREAM), scanner.end(STREAM), TRUE) ? streamingUnsupported() : null;
   }
 
   function says(bytes: Uint8Array, slot: number, text: JsonText): boolean {

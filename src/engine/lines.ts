@@ -29,7 +29,7 @@ export interface LineBatch {
 export interface TooLongLine {
   /** 1-based. */
   readonly number: number;
-  /** Bytes, without the line break. */
+  /** Bytes, without the line break (on line 1 a byte order mark may be counted too). */
   readonly length: number;
 }
 

@@ -184,11 +184,11 @@ export interface Store {
    * claimed; among those the nearest deadline; within a batch by number. Raises each chunk's epoch.
    */
   claimChunks(query: ClaimChunksQuery): Promise<readonly ChunkClaim[]>;
-  /** Notes durably which line (place in the chunk) is about to be tried alone; null: none. */
+  /** Notes durably which line (place in the chunk) is about to be tried alone; null: none. The same again keeps its deaths. */
   markTrying(chunk: ChunkRef, place: number | null): Promise<Fenced>;
   /**
    * Commits segments in one transaction: row, done bits, counters. A segment whose epoch is old, or which holds a
-   * line that is done already, is `lost` and leaves no trace. The chunk whose last line is done is released; where
+   * line that is done already, is `lost` and leaves no trace. Progress clears a chunk's count of crashes. The chunk whose last line is done is released; where
    * it was the batch's last one, an in_progress batch becomes finalizing (ending `completed`).
    */
   commitSegments(segments: readonly NewSegment[], now: number): Promise<readonly Fenced[]>;
@@ -196,7 +196,7 @@ export interface Store {
   releaseChunks(chunks: readonly ChunkRef[]): Promise<void>;
   /** Batches of which `worker` holds chunks and which are no longer in_progress. */
   findStoppedBatches(worker: string): Promise<readonly string[]>;
-  /** Frees what dead workers held: steps, chunks (each counts one crash), deliveries. For SQLite: everything, at start. */
+  /** Frees what dead workers held: steps, chunks (each counts one crash, its line being tried one death), deliveries. For SQLite: everything, at start. */
   releaseDeadLeases(now: number): Promise<void>;
 
   // Deliveries
@@ -215,7 +215,7 @@ export interface Store {
   close(): Promise<void>;
 }
 
-/** Receives one blob. Exactly one of `publish` and `discard` ends it; `discard` is allowed at any time before. */
+/** Receives one blob. `publish` or `discard` ends it. */
 export interface BlobWriter {
   /** Resolves when more may be written. */
   write(bytes: Uint8Array): Promise<void>;
@@ -223,14 +223,17 @@ export interface BlobWriter {
   seal(): Promise<BlobRef>;
   /** Makes the sealed blob readable under its hash, durably; an equal blob that is there already is kept or replaced. */
   publish(): Promise<void>;
-  /** Removes every trace. */
+  /** Removes every trace of what is not published. Safe at any time, also during or after `publish`, and twice. */
   discard(): Promise<void>;
 }
 
 /** Bytes by content. */
 export interface BlobStore {
   create(): Promise<BlobWriter>;
-  /** Streams bytes [start, end) (default: all) in large buffers. Rejects on first read where the blob is missing (`BlobMissingError`). */
+  /**
+   * Streams bytes [start, end) (default: all) in large buffers. Rejects on first read where the blob is missing
+   * (`BlobMissingError`) or shorter than `end`.
+   */
   read(sha256: string, range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
   /** Exactly the bytes [start, start + length). */
   readRange(sha256: string, start: number, length: number): Promise<Buffer>;
@@ -240,17 +243,9 @@ export interface BlobStore {
   list(): AsyncIterable<string>;
 }
 
-/** Thrown by a BlobStore that has no such blob. */
-export class BlobMissingError extends Error {
-  constructor(sha256: string) {
-    super(`blob ${sha256} is missing`);
-    this.name = 'BlobMissingError';
-  }
-}
-
 /** One append-only log of finished result lines for each batch. */
 export interface ResultLog {
-  /** Appends, syncs, and answers where the first byte lies. Calls for one batch are made one after another. */
+  /** Appends, syncs, and answers where the first byte lies. The engine makes the calls for one batch one after another. */
   append(batchId: string, parts: readonly Uint8Array[]): Promise<{ readonly position: number }>;
   /** Exactly the bytes [position, position + length). */
   read(batchId: string, position: number, length: number): Promise<Buffer>;

@@ -3,7 +3,7 @@ import { ChunkCutter } from './chunk-cutter.ts';
 import type { EngineContext } from './context.ts';
 import { newBatchEvent } from './events.ts';
 import type { FileRecord } from './file.ts';
-import { BlobMissingError } from './ports.ts';
+import { BlobMissingError } from './errors.ts';
 import type { BatchStep } from './ports.ts';
 import { validateJsonl } from './validate.ts';
 import type { ValidationResult } from './validate.ts';

@@ -24,7 +24,7 @@ export function checkIntegerRange(param: string, value: number, min: number, max
 
 /** Throws `string_too_long` where `value` has more than `max` characters (code points). */
 export function checkLength(param: string, value: string, max: number): void {
-  const length = value.length <= max ? value.length : [...value].length;
+  const length = value.length <= max ? value.length : Array.from(value).length;
   if (length <= max) return;
   throw new EngineError(
     'string_too_long',

@@ -65,7 +65,7 @@ export function createClaims(options: {
   async function open(claim: ChunkClaim): Promise<void> {
     let run: ChunkRun | null = null;
     try {
-      if (!stopped) run = await ChunkRun.open(ctx, claim);
+      if (!stopped) run = await ChunkRun.open(ctx, claim, maxConcurrency);
     } finally {
       if (run === null || stopped) {
         const { batch, chunk } = claim;
@@ -83,7 +83,8 @@ export function createClaims(options: {
   }
 
   async function refillAll(): Promise<void> {
-    while (!stopped && (await claimMore())) continue;
+    let found = true;
+    while (found) found = !stopped && (await claimMore());
   }
 
   return {

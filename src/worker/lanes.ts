@@ -1,13 +1,12 @@
 /** Which line goes next: claimed chunks, sorted into a lane a batch and a queue a model. */
 import type { ChunkRun, Line, RunningBatch } from '../engine/index.ts';
+import type { Suspects } from './suspects.ts';
 
 /** Lines of one model of one batch. */
 interface ModelQueue {
   readonly model: string;
   /** Chunks that have lines which were not taken yet, in order. */
   readonly runs: ChunkRun[];
-  /** Likewise, but of chunks that crashed before and are run one line at a time in the whole process. */
-  readonly soloRuns: ChunkRun[];
   /** Lines whose wait for another attempt is over; they go first. */
   readonly again: Line[];
   inFlight: number;
@@ -40,7 +39,7 @@ export interface Lanes {
    * Takes the next line and counts it as flying: of the highest priority; among those of the batch with the
    * fewest in flight, then of the nearest deadline; within a batch of the model with the fewest in flight.
    */
-  takeNext(isOpen: (model: string) => boolean, mayRunSolo: boolean): Line | null;
+  takeNext(isOpen: (model: string) => boolean): Line | null;
   /** A taken line's attempt ended. */
   landed(line: Line): void;
   /** Nothing more of this batch is taken. */
@@ -49,23 +48,21 @@ export interface Lanes {
   removeIfEmpty(lane: Lane): void;
 }
 
-export function createLanes(): Lanes {
+export function createLanes(suspects: Suspects): Lanes {
   const lanes = new Map<string, Lane>();
   let readyLines = 0;
   let heldBytes = 0;
 
   function queueOf(lane: Lane, model: string): ModelQueue {
     let queue = lane.queues.get(model);
-    if (queue === undefined)
-      lane.queues.set(model, (queue = { model, runs: [], soloRuns: [], again: [], inFlight: 0 }));
+    if (queue === undefined) lane.queues.set(model, (queue = { model, runs: [], again: [], inFlight: 0 }));
     return queue;
   }
 
   function dropReady(queue: ModelQueue, run: ChunkRun): void {
-    const runs = run.solo ? queue.soloRuns : queue.runs;
-    const at = runs.indexOf(run);
+    const at = queue.runs.indexOf(run);
     if (at !== -1) {
-      runs.splice(at, 1);
+      queue.runs.splice(at, 1);
       readyLines -= run.untaken;
     }
     const kept = queue.again.filter((line) => line.run !== run);
@@ -95,8 +92,8 @@ export function createLanes(): Lanes {
         lanes.set(run.batch.id, lane);
       }
       lane.runs.add(run);
-      const queue = queueOf(lane, run.model);
-      (run.solo ? queue.soloRuns : queue.runs).push(run);
+      queueOf(lane, run.model).runs.push(run);
+      suspects.addRun(run);
       heldBytes += run.bytes;
       readyLines += run.untaken;
     },
@@ -106,6 +103,7 @@ export function createLanes(): Lanes {
       const queue = queueOf(lane, run.model);
       dropReady(queue, run);
       dropIfIdle(lane, queue);
+      suspects.removeRun(run);
       heldBytes -= run.bytes;
       run.stopped = true;
     },
@@ -115,12 +113,11 @@ export function createLanes(): Lanes {
       queueOf(lane, line.run.model).again.push(line);
       readyLines++;
     },
-    takeNext(isOpen, mayRunSolo) {
-      const found = pick(lanes.values(), isOpen, mayRunSolo);
+    takeNext(isOpen) {
+      const found = pick(lanes.values(), isOpen, suspects);
       if (found === null) return null;
       const { lane, queue } = found;
-      const soloFirst = mayRunSolo && queue.soloRuns.length > 0;
-      const line = queue.again.shift() ?? takeFrom(soloFirst ? queue.soloRuns : queue.runs);
+      const line = queue.again.shift() ?? takeFrom(queue.runs, suspects);
       readyLines--;
       queue.inFlight++;
       lane.flying.add(line);
@@ -147,7 +144,7 @@ export function createLanes(): Lanes {
 }
 
 function hasLines(queue: ModelQueue): boolean {
-  return queue.again.length > 0 || queue.runs.length > 0 || queue.soloRuns.length > 0;
+  return queue.again.length > 0 || queue.runs.length > 0;
 }
 
 /** A batch may have thousands of models: the ones that are done must not be looked at for each pick. */
@@ -155,23 +152,24 @@ function dropIfIdle(lane: Lane, queue: ModelQueue): void {
   if (queue.inFlight === 0 && !hasLines(queue)) lane.queues.delete(queue.model);
 }
 
-function takeFrom(runs: ChunkRun[]): Line {
-  const run = runs[0] as ChunkRun;
+function takeFrom(runs: ChunkRun[], suspects: Suspects): Line {
+  const at = runs.findIndex((run) => suspects.mayTake(run));
+  const run = runs[at] as ChunkRun;
   const line = run.take() as Line;
-  if (run.untaken === 0) runs.shift();
+  if (run.untaken === 0) runs.splice(at, 1);
   return line;
 }
 
-/** True where the queue has a line that may go now; a chunk run one by one must wait for its turn. */
-function isSendable(queue: ModelQueue, isOpen: (model: string) => boolean, mayRunSolo: boolean): boolean {
-  const hasAny = queue.again.length > 0 || queue.runs.length > 0 || (mayRunSolo && queue.soloRuns.length > 0);
-  return hasAny && isOpen(queue.model);
+/** True where the queue has a line that may go now. */
+function isSendable(queue: ModelQueue, isOpen: (model: string) => boolean, suspects: Suspects): boolean {
+  if (queue.again.length === 0 && !queue.runs.some((run) => suspects.mayTake(run))) return false;
+  return isOpen(queue.model);
 }
 
 function pick(
   lanes: Iterable<Lane>,
   isOpen: (model: string) => boolean,
-  mayRunSolo: boolean,
+  suspects: Suspects,
 ): { lane: Lane; queue: ModelQueue } | null {
   let best: { lane: Lane; queue: ModelQueue } | null = null;
   for (const lane of lanes) {
@@ -179,7 +177,7 @@ function pick(
     let queue: ModelQueue | null = null;
     for (const candidate of lane.queues.values()) {
       if (queue !== null && candidate.inFlight >= queue.inFlight) continue;
-      if (isSendable(candidate, isOpen, mayRunSolo)) queue = candidate;
+      if (isSendable(candidate, isOpen, suspects)) queue = candidate;
     }
     if (queue !== null) best = { lane, queue };
   }

@@ -2,6 +2,7 @@
 import { failedResult, judgeAttempt } from '../engine/index.ts';
 import type { ChunkRun, Committer, EngineContext, Line, Outcome } from '../engine/index.ts';
 import type { Lane, Lanes } from './lanes.ts';
+import type { Suspects } from './suspects.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
 import type { WaitHeap } from './wait-heap.ts';
 
@@ -20,6 +21,7 @@ export interface Slots {
 export interface SlotsOptions {
   readonly ctx: EngineContext;
   readonly lanes: Lanes;
+  readonly suspects: Suspects;
   readonly gates: UpstreamGates;
   readonly waiting: WaitHeap<Line>;
   readonly committer: Committer;
@@ -36,21 +38,19 @@ const CRASHED_MESSAGE =
   'The server died each time it handled this request, so the request was given up after repeated attempts.';
 
 export function createSlots(options: SlotsOptions): Slots {
-  const { ctx, lanes, gates, waiting, committer, maxConcurrency, onLanded, onLost } = options;
+  const { ctx, lanes, suspects, gates, waiting, committer, maxConcurrency, onLanded, onLost } = options;
   let inFlight = 0;
-  /** The one line in the process that is being tried alone, or null. */
-  let solo: Line | null = null;
 
   const isOpen = (model: string): boolean => gates.isOpen(model);
 
   function fill(): void {
     while (inFlight < maxConcurrency && !committer.backlogged) {
-      const line = lanes.takeNext(isOpen, solo === null);
+      const line = lanes.takeNext(isOpen);
       if (line === null) return;
       inFlight++;
       gates.noteSent(line.run.model);
-      if (line.suspect) void sendAlone(line);
-      else send(line);
+      if (line.suspicion === 'free') send(line);
+      else void sendNoted(line);
     }
   }
 
@@ -80,14 +80,14 @@ export function createSlots(options: SlotsOptions): Slots {
       if (verdict.kind === 'unreachable') gates.noteUnreachable(model, verdict.message);
       lanes.putBack(line);
     }
-    if (line === solo) void endSolo(line, verdict.kind === 'finished');
+    if (line.suspicion !== 'free') void acquit(line, verdict.kind === 'finished');
     fill();
     onLanded(line.run);
   }
 
-  /** Notes durably that this line is tried alone, so that the next process knows it if it kills this one. */
-  async function sendAlone(line: Line): Promise<void> {
-    solo = line;
+  /** Notes durably which line is tried alone before it is sent, so that the next process knows it if this one dies. */
+  async function sendNoted(line: Line): Promise<void> {
+    suspects.began(line);
     try {
       const noted = await ctx.store.markTrying(line.run.ref, line.place);
       if (noted === 'ok' && !line.run.stopped) return send(line);
@@ -95,21 +95,22 @@ export function createSlots(options: SlotsOptions): Slots {
     } catch (error) {
       ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line cannot be noted before it is tried');
     }
+    suspects.ended(line);
     free(line);
-    solo = null;
     waiting.add(line, STORE_PAUSE_MS);
     onLanded(line.run);
   }
 
-  async function endSolo(line: Line, finished: boolean): Promise<void> {
-    line.suspect = false;
+  /** The process survived the line's first attempt; what came of it is stored before the next suspect's turn. */
+  async function acquit(line: Line, finished: boolean): Promise<void> {
+    line.suspicion = 'free';
     try {
       if (finished) await committer.flush();
       else await ctx.store.markTrying(line.run.ref, null);
     } catch (error) {
       ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line tried alone cannot be noted');
     }
-    solo = null;
+    suspects.ended(line);
     fill();
   }
 

@@ -8,6 +8,7 @@ import { createLaneStops } from './lane-stops.ts';
 import { createLanes } from './lanes.ts';
 import { createSlots } from './slots.ts';
 import { createSteps } from './steps.ts';
+import { createSuspects } from './suspects.ts';
 import { createTicker } from './ticker.ts';
 import type { Ticker } from './ticker.ts';
 import { createUpstreamGates } from './upstream-gates.ts';
@@ -42,7 +43,8 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   /** Told when no request is in flight any more. */
   let onIdle = (): void => {};
 
-  const lanes = createLanes();
+  const suspects = createSuspects();
+  const lanes = createLanes(suspects);
   const gates = createUpstreamGates({
     clock: ctx.clock,
     log: ctx.log,
@@ -54,6 +56,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   const slots = createSlots({
     ctx,
     lanes,
+    suspects,
     gates,
     waiting,
     committer,
@@ -62,7 +65,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     onLost: dropRun,
   });
   const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack: wake });
-  const claims = createClaims({ ctx, worker, lanes, maxConcurrency, onRun: slots.addRun });
+  const claims = createClaims({ ctx, worker, lanes, maxConcurrency, onRun: (run) => slots.addRun(run) });
   const steps = createSteps(ctx, worker, wake);
   const deliveries = createDeliveries(ctx, worker, wake);
   const housekeeping = createHousekeeping(ctx);

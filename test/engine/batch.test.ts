@@ -13,7 +13,7 @@ describe('the states of a batch', () => {
     const legal = BATCH_STATUSES.flatMap((from) =>
       BATCH_STATUSES.filter((to) => canTransition(from, to)).map((to) => `${from} → ${to}`),
     );
-    expect(legal.sort()).toEqual(
+    expect(legal.toSorted()).toEqual(
       [
         'validating → in_progress',
         'validating → failed',
@@ -23,12 +23,17 @@ describe('the states of a batch', () => {
         'finalizing → completed',
         'finalizing → expired',
         'cancelling → cancelled',
-      ].sort(),
+      ].toSorted(),
     );
   });
 
   it('are terminal where nothing follows', () => {
-    expect(BATCH_STATUSES.filter(isTerminal).sort()).toEqual(['cancelled', 'completed', 'expired', 'failed']);
+    expect(BATCH_STATUSES.filter(isTerminal).toSorted()).toEqual([
+      'cancelled',
+      'completed',
+      'expired',
+      'failed',
+    ]);
   });
 });
 

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChunkRun, Line } from '../../src/engine/index.ts';
 import { createLanes } from '../../src/worker/lanes.ts';
+import { createSuspects } from '../../src/worker/suspects.ts';
 
 const open = () => true;
 
@@ -11,14 +12,13 @@ function fakeRun(options: {
   model?: string;
   priority?: number;
   expiresAt?: number;
-  solo?: boolean;
 }): ChunkRun {
-  const { batch, lines = 1, model = 'm', priority = 0, expiresAt = 1000, solo = false } = options;
+  const { batch, lines = 1, model = 'm', priority = 0, expiresAt = 1000 } = options;
   let left = lines;
   const run = {
     batch: { id: batch, priority, expiresAt },
     model,
-    solo,
+    nextSuspicion: 'free',
     bytes: lines * 10,
     stopped: false,
     get untaken() {
@@ -33,12 +33,12 @@ function fakeRun(options: {
 }
 
 function takeBatches(lanes: ReturnType<typeof createLanes>, count: number): (string | null)[] {
-  return Array.from({ length: count }, () => lanes.takeNext(open, true)?.run.batch.id ?? null);
+  return Array.from({ length: count }, () => lanes.takeNext(open)?.run.batch.id ?? null);
 }
 
 describe('picking the next line', () => {
   it('shares the slots evenly between batches of equal priority', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     lanes.addRun(fakeRun({ batch: 'large', lines: 100 }));
     expect(takeBatches(lanes, 3)).toEqual(['large', 'large', 'large']);
     lanes.addRun(fakeRun({ batch: 'small', lines: 3 }));
@@ -46,56 +46,46 @@ describe('picking the next line', () => {
   });
 
   it('takes a higher priority first, whatever is in flight', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     lanes.addRun(fakeRun({ batch: 'normal', lines: 5 }));
     lanes.addRun(fakeRun({ batch: 'urgent', lines: 2, priority: 10 }));
     expect(takeBatches(lanes, 3)).toEqual(['urgent', 'urgent', 'normal']);
   });
 
   it('takes the nearer deadline first where all else is equal', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     lanes.addRun(fakeRun({ batch: 'later', expiresAt: 2000 }));
     lanes.addRun(fakeRun({ batch: 'sooner', expiresAt: 1000 }));
     expect(takeBatches(lanes, 3)).toEqual(['sooner', 'later', null]);
   });
 
   it('shares a batch’s slots between its models, and passes over a model whose gate is closed', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     lanes.addRun(fakeRun({ batch: 'b', model: 'one', lines: 10 }));
     lanes.addRun(fakeRun({ batch: 'b', model: 'two', lines: 10 }));
-    const models = Array.from({ length: 4 }, () => lanes.takeNext(open, true)?.run.model);
-    expect(models.toSorted()).toEqual(['one', 'one', 'two', 'two']);
-    expect(lanes.takeNext((model) => model !== 'one', true)?.run.model).toBe('two');
-    expect(lanes.takeNext(() => false, true)).toBeNull();
+    const models = Array.from({ length: 4 }, () => lanes.takeNext(open)?.run.model);
+    expect(models.filter((model) => model === 'one')).toHaveLength(2);
+    expect(lanes.takeNext((model) => model !== 'one')?.run.model).toBe('two');
+    expect(lanes.takeNext(() => false)).toBeNull();
   });
 
   it('takes lines that are due again before new ones', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     lanes.addRun(fakeRun({ batch: 'b', lines: 3 }));
-    const first = lanes.takeNext(open, true) as Line;
+    const first = lanes.takeNext(open) as Line;
     lanes.landed(first);
     lanes.putBack(first);
-    expect(lanes.takeNext(open, true)).toBe(first);
-  });
-
-  it('holds the lines of a chunk that crashed back while another is tried alone, but not the others', () => {
-    const lanes = createLanes();
-    lanes.addRun(fakeRun({ batch: 'b', lines: 2, solo: true }));
-    expect(lanes.takeNext(open, true)?.run.solo).toBe(true);
-    expect(lanes.takeNext(open, false)).toBeNull();
-    lanes.addRun(fakeRun({ batch: 'b', lines: 1 }));
-    expect(lanes.takeNext(open, false)?.run.solo).toBe(false);
-    expect(lanes.takeNext(open, true)?.run.solo).toBe(true);
+    expect(lanes.takeNext(open)).toBe(first);
   });
 });
 
 describe('the figures of the lanes', () => {
   it('count ready lines, held bytes and the top priority through take, put back, stop and removal', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     const run = fakeRun({ batch: 'b', lines: 3, priority: 7 });
     lanes.addRun(run);
     expect([lanes.readyLines, lanes.heldBytes, lanes.topPriority]).toEqual([3, 30, 7]);
-    const line = lanes.takeNext(open, true) as Line;
+    const line = lanes.takeNext(open) as Line;
     expect(lanes.readyLines).toBe(2);
     lanes.landed(line);
     lanes.putBack(line);
@@ -112,10 +102,10 @@ describe('the figures of the lanes', () => {
   });
 
   it('keep a lane whose lines still fly, and drop models that are done', () => {
-    const lanes = createLanes();
+    const lanes = createLanes(createSuspects());
     const run = fakeRun({ batch: 'b' });
     lanes.addRun(run);
-    const line = lanes.takeNext(open, true) as Line;
+    const line = lanes.takeNext(open) as Line;
     const lane = lanes.all.get('b');
     if (lane === undefined) return expect.unreachable();
     lanes.removeRun(run);

@@ -299,7 +299,7 @@ describe('after a crash', () => {
   ) {
     const cut = { off: false };
     const store = new Proxy(storage.store, {
-      get: (target, name) => (cut.off ? () => new Promise(() => {}) : Reflect.get(target, name) as unknown),
+      get: (target, name) => (cut.off ? () => new Promise(() => {}) : (Reflect.get(target, name) as unknown)),
     });
     const engine = createTestEngine({ ...options, storage: { ...storage, store } });
     await createWorker({ engine, maxConcurrency: 64 }).start();
@@ -326,6 +326,23 @@ describe('after a crash', () => {
     );
     expect(next.requests).toHaveLength(30);
     expect(next.requests.every(({ body }) => /[13579]"/.test(body))).toBe(true);
+  });
+
+  it('a process that is killed again and again for other reasons convicts no line', async () => {
+    const storage = createMemoryStorage();
+    let id = '';
+    for (let deaths = 0; deaths < 5; deaths++) {
+      // Each process answers a few more lines, then hangs with others in flight until it dies.
+      let answers = 0;
+      const upstream = createScriptedUpstream(() => (answers++ < deaths ? answer({}) : 'hold'));
+      const { batch, die } = await crash(storage, { upstream }, deaths === 0 ? inputLines(40) : []);
+      id = batch?.id ?? id;
+      await vi.waitFor(() => expect(upstream.held.length).toBeGreaterThan(0));
+      die();
+    }
+    const engine = createTestEngine({ storage });
+    await startWorker(engine);
+    expect((await ended(engine, id)).counts).toEqual({ total: 40, completed: 40, failed: 0 });
   });
 
   it('a line that kills the process each time gets an error line after three deaths, and the batch ends', async () => {
