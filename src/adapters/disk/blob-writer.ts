@@ -1,0 +1,112 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { open, rename, rm } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { BlobRef } from '../../engine/file.ts';
+import type { BlobWriter } from '../../engine/ports.ts';
+import { FILE_MODE, syncFolder, writeFully } from './io.ts';
+import { blobPath, shardPath } from './paths.ts';
+import type { DataPaths } from './paths.ts';
+
+/** What is written is gathered into blocks of this size: few system calls, and few updates of the hash. */
+const BLOCK_BYTES = 1024 * 1024;
+
+type State = 'open' | 'sealed' | 'published' | 'failed' | 'discarded';
+
+/** Begins a blob in a temporary file. */
+export async function openBlobWriter(paths: DataPaths): Promise<BlobWriter> {
+  const tmpPath = join(paths.tmp, randomUUID());
+  return new DiskBlobWriter(paths.blobs, tmpPath, await open(tmpPath, 'wx', FILE_MODE));
+}
+
+/** Steps run one after another in the order of the calls, so that `discard` is safe while another step runs. */
+class DiskBlobWriter implements BlobWriter {
+  readonly #blobs: string;
+  readonly #tmpPath: string;
+  readonly #handle: FileHandle;
+  readonly #hash = createHash('sha256');
+  #block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+  #filled = 0;
+  /** Bytes in the file. */
+  #written = 0;
+  #sha256 = '';
+  #state: State = 'open';
+  #lastStep: Promise<unknown> = Promise.resolve();
+
+  constructor(blobs: string, tmpPath: string, handle: FileHandle) {
+    this.#blobs = blobs;
+    this.#tmpPath = tmpPath;
+    this.#handle = handle;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.#step('open', 'open', async () => {
+      let taken = 0;
+      while (taken < bytes.length) {
+        const part = bytes.subarray(taken, taken + BLOCK_BYTES - this.#filled);
+        this.#block.set(part, this.#filled);
+        this.#filled += part.length;
+        taken += part.length;
+        if (this.#filled === BLOCK_BYTES) await this.#flush();
+      }
+    });
+  }
+
+  seal(): Promise<BlobRef> {
+    return this.#step('open', 'sealed', async () => {
+      await this.#flush();
+      this.#block = Buffer.alloc(0);
+      await this.#handle.sync();
+      await this.#handle.close();
+      this.#sha256 = this.#hash.digest('hex');
+      return { sha256: this.#sha256, bytes: this.#written };
+    });
+  }
+
+  publish(): Promise<void> {
+    return this.#step('sealed', 'published', async () => {
+      await rename(this.#tmpPath, blobPath(this.#blobs, this.#sha256));
+      await syncFolder(shardPath(this.#blobs, this.#sha256));
+    });
+  }
+
+  discard(): Promise<void> {
+    return this.#enqueue(async () => {
+      this.#state = 'discarded';
+      // Only the temporary file: a published blob, even where its folder could not be synced, may be the content
+      // of another file too.
+      try {
+        await this.#handle.close();
+      } finally {
+        await rm(this.#tmpPath, { force: true });
+      }
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const bytes = this.#block.subarray(0, this.#filled);
+    const writing = writeFully(this.#handle, bytes, this.#written);
+    // Meanwhile, for the writing happens in another thread.
+    this.#hash.update(bytes);
+    await writing;
+    this.#written += bytes.length;
+    this.#filled = 0;
+  }
+
+  /** Leads from one state to the next. Where `work` fails, only `discard` is possible. */
+  #step<T>(from: State, to: State, work: () => Promise<T>): Promise<T> {
+    return this.#enqueue(async () => {
+      if (this.#state !== from) throw new Error(`The blob is ${this.#state}; for this it must be ${from}.`);
+      this.#state = 'failed';
+      const result = await work();
+      this.#state = to;
+      return result;
+    });
+  }
+
+  #enqueue<T>(step: () => Promise<T>): Promise<T> {
+    const done = this.#lastStep.then(step, step);
+    this.#lastStep = done;
+    return done;
+  }
+}

@@ -1,0 +1,50 @@
+import type { Store } from '../../engine/ports.ts';
+import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
+import { createChunkVerbs } from './store/chunks.ts';
+import { createDeliveryVerbs } from './store/deliveries.ts';
+import { createFileVerbs } from './store/files.ts';
+import type { StoreState } from './store/state.ts';
+
+/**
+ * A Store that lives as long as the process: for tests and for programs that need no memory of their batches. Each
+ * verb is atomic because it never waits in the middle. Its searches are linear: meant for few batches at a time.
+ */
+export function createMemoryStore(): Store {
+  const state: StoreState = {
+    files: new Map(),
+    batches: new Map(),
+    events: new Map(),
+    deliveries: new Map(),
+  };
+  return {
+    ...createFileVerbs(state),
+    ...createBatchVerbs(state),
+    ...createStepVerbs(state),
+    ...createChunkVerbs(state),
+    ...createDeliveryVerbs(state),
+    releaseDeadLeases: async () => releaseAll(state),
+    ping: async () => {},
+    close: async () => {},
+  };
+}
+
+function releaseAll(state: StoreState): void {
+  for (const found of state.batches.values()) {
+    if (found.stepHeld) {
+      found.stepHeld = false;
+      found.stepEpoch++;
+    }
+    for (const chunk of found.chunks.values()) {
+      if (chunk.worker === null) continue;
+      chunk.worker = null;
+      chunk.epoch++;
+      chunk.crashes++;
+      if (chunk.trying !== null) chunk.trying = { ...chunk.trying, deaths: chunk.trying.deaths + 1 };
+    }
+  }
+  for (const found of state.deliveries.values()) {
+    if (!found.held) continue;
+    found.held = false;
+    found.delivery = { ...found.delivery, epoch: found.delivery.epoch + 1 };
+  }
+}

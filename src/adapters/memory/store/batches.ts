@@ -1,0 +1,176 @@
+import { canTransition, isTerminal, NO_USAGE } from '../../../engine/batch.ts';
+import type { Batch } from '../../../engine/batch.ts';
+import { newDoneBits } from '../../../engine/chunk.ts';
+import type { NewChunk } from '../../../engine/chunk.ts';
+import type { Fenced, Store } from '../../../engine/ports.ts';
+import { insertEvent } from './deliveries.ts';
+import { insertFiles, page } from './files.ts';
+import { findBatch, liveBatch } from './state.ts';
+import type { BatchState, ChunkState, StoreState } from './state.ts';
+
+export type BatchVerbs = Pick<
+  Store,
+  'createBatch' | 'getBatch' | 'listBatches' | 'cancelBatch' | 'isBatchLive' | 'expireBatches'
+>;
+
+export function createBatchVerbs(state: StoreState): BatchVerbs {
+  return {
+    async createBatch(batch, event) {
+      if (state.batches.has(batch.id)) throw new Error(`batch ${batch.id} exists already`);
+      state.batches.set(batch.id, { batch, input: null, stepHeld: false, stepEpoch: 0, chunks: new Map() });
+      insertEvent(state, event);
+    },
+    async getBatch(owner, id) {
+      const found = findBatch(state, owner, id);
+      return found === undefined ? null : liveBatch(found);
+    },
+    async listBatches(owner, after, limit) {
+      if (after !== undefined && findBatch(state, owner, after) === undefined) return null;
+      const newestFirst = [...state.batches.values()]
+        .filter(({ batch }) => batch.owner === owner)
+        .toSorted((a, b) => a.batch.createdAt - b.batch.createdAt)
+        .toReversed();
+      const first = newestFirst.findIndex(({ batch }) => batch.id === after) + 1;
+      const { data, hasMore } = page(newestFirst.slice(first), limit);
+      return { data: data.map(liveBatch), hasMore };
+    },
+    async cancelBatch(owner, id, now) {
+      const found = findBatch(state, owner, id);
+      if (found === undefined) return { kind: 'missing' };
+      const { status } = found.batch;
+      const changed = canTransition(status, 'cancelling');
+      if (!changed && status !== 'cancelling' && status !== 'cancelled') return { kind: 'refused', status };
+      if (changed) found.batch = { ...found.batch, status: 'cancelling', cancellingAt: now };
+      return { kind: 'ok', batch: liveBatch(found), changed };
+    },
+    async isBatchLive(batchId) {
+      const found = state.batches.get(batchId);
+      return found !== undefined && !isTerminal(found.batch.status);
+    },
+    async expireBatches(now) {
+      const due = [...state.batches.values()].filter(
+        ({ batch }) => batch.status === 'in_progress' && batch.expiresAt <= now,
+      );
+      for (const found of due) {
+        found.batch = { ...found.batch, status: 'finalizing', ending: 'expired', finalizingAt: now };
+      }
+      return due.length;
+    },
+  };
+}
+
+export type StepVerbs = Pick<
+  Store,
+  'claimBatchStep' | 'releaseBatchStep' | 'startBatch' | 'failBatch' | 'finishBatch'
+>;
+
+export function createStepVerbs(state: StoreState): StepVerbs {
+  /** The fence of every write of a step: the batch, where its step is held under this very epoch. */
+  function findHeld(batchId: string, epoch: number): BatchState | undefined {
+    const found = state.batches.get(batchId);
+    return found?.stepHeld === true && found.stepEpoch === epoch ? found : undefined;
+  }
+
+  /** Lets go of a `prepare`, and answers its batch where that is still validating. */
+  function endPrepare(batchId: string, epoch: number): BatchState | undefined {
+    const held = findHeld(batchId, epoch);
+    if (held === undefined) return undefined;
+    held.stepHeld = false;
+    return held.batch.status === 'validating' ? held : undefined;
+  }
+
+  return {
+    async claimBatchStep() {
+      const [next] = [...state.batches.values()]
+        .filter(isStepWaiting)
+        .toSorted((a, b) => byPriority(a.batch, b.batch) || byDeadline(a.batch, b.batch));
+      if (next === undefined) return null;
+      next.stepHeld = true;
+      next.stepEpoch++;
+      const step = next.batch.status === 'validating' ? 'prepare' : 'finalize';
+      return { step, batch: liveBatch(next), input: next.input, epoch: next.stepEpoch };
+    },
+    async releaseBatchStep(batchId, epoch): Promise<Fenced> {
+      const held = findHeld(batchId, epoch);
+      if (held === undefined) return 'lost';
+      held.stepHeld = false;
+      return 'ok';
+    },
+    async startBatch({ batchId, epoch, now, input, model, chunks, event }) {
+      const held = endPrepare(batchId, epoch);
+      if (held === undefined) return 'lost';
+      const total = chunks.reduce((sum, chunk) => sum + chunk.lineCount, 0);
+      const counts = { total, completed: 0, failed: 0 };
+      held.batch = { ...held.batch, status: 'in_progress', inProgressAt: now, model, counts };
+      held.input = input;
+      held.chunks = new Map(chunks.map((chunk) => [chunk.number, newChunkState(chunk)]));
+      insertEvent(state, event);
+      return 'ok';
+    },
+    async failBatch({ batchId, epoch, now, errors, event }) {
+      const held = endPrepare(batchId, epoch);
+      if (held === undefined) return 'lost';
+      held.batch = { ...held.batch, status: 'failed', failedAt: now, errors };
+      insertEvent(state, event);
+      return 'ok';
+    },
+    async finishBatch({ batchId, epoch, now, status, counts, outputFile, errorFile, event }) {
+      const held = findHeld(batchId, epoch);
+      if (held === undefined) return 'lost';
+      checkEnd(held.batch, status);
+      insertFiles(
+        state,
+        [outputFile, errorFile].filter((file) => file !== null),
+      );
+      held.batch = {
+        ...liveBatch(held),
+        status,
+        ...{ completed: { completedAt: now }, expired: { expiredAt: now }, cancelled: { cancelledAt: now } }[
+          status
+        ],
+        counts,
+        outputFileId: outputFile?.id ?? null,
+        errorFileId: errorFile?.id ?? null,
+      };
+      held.stepHeld = false;
+      held.chunks = new Map();
+      insertEvent(state, event);
+      return 'ok';
+    },
+  };
+}
+
+function isStepWaiting({ batch, stepHeld, chunks }: BatchState): boolean {
+  if (stepHeld || [...chunks.values()].some(({ worker }) => worker !== null)) return false;
+  return ['validating', 'finalizing', 'cancelling'].includes(batch.status);
+}
+
+/** Throws where the batch cannot end like this: the caller confuses batches or states. */
+function checkEnd({ id, status, ending }: Batch, end: 'completed' | 'expired' | 'cancelled'): void {
+  const expected = status === 'cancelling' ? 'cancelled' : ending;
+  if (canTransition(status, end) && end === expected) return;
+  throw new Error(`batch ${id} is ${status} and cannot become ${end}`);
+}
+
+function newChunkState(chunk: NewChunk): ChunkState {
+  return {
+    chunk,
+    worker: null,
+    epoch: 0,
+    crashes: 0,
+    trying: null,
+    done: newDoneBits(chunk.lineCount),
+    completed: 0,
+    failed: 0,
+    usage: NO_USAGE,
+    segments: [],
+  };
+}
+
+export function byPriority(a: Batch, b: Batch): number {
+  return b.priority - a.priority;
+}
+
+export function byDeadline(a: Batch, b: Batch): number {
+  return a.expiresAt - b.expiresAt;
+}

@@ -1,0 +1,67 @@
+import { randomBytes } from 'node:crypto';
+import type { NewEvent } from '../../../engine/event.ts';
+import type { Fenced, Store } from '../../../engine/ports.ts';
+import type { DeliveryState, StoreState } from './state.ts';
+
+export type DeliveryVerbs = Pick<
+  Store,
+  'claimDeliveries' | 'settleDelivery' | 'releaseDeliveries' | 'purgeEvents'
+>;
+
+/** Inserts an event and its deliveries, the first attempt of each due at once. */
+export function insertEvent(state: StoreState, { event, targets }: NewEvent): void {
+  const deliveries = targets.map((target): DeliveryState => {
+    const id = `dlv_${randomBytes(16).toString('hex')}`;
+    const delivery = { id, event, target, attempts: 0, epoch: 0 };
+    return { delivery, state: 'pending', nextAt: event.createdAt, held: false };
+  });
+  for (const delivery of deliveries) state.deliveries.set(delivery.delivery.id, delivery);
+  state.events.set(event.id, { record: event, deliveries });
+}
+
+export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
+  function findHeld(id: string, epoch: number): DeliveryState | undefined {
+    const found = state.deliveries.get(id);
+    return found?.held === true && found.delivery.epoch === epoch ? found : undefined;
+  }
+
+  return {
+    async claimDeliveries(_worker, now, limit) {
+      const due = [...state.deliveries.values()]
+        .filter((found) => found.state === 'pending' && !found.held && found.nextAt <= now)
+        .toSorted((a, b) => a.nextAt - b.nextAt)
+        .slice(0, limit);
+      return due.map((found) => {
+        found.held = true;
+        found.delivery = { ...found.delivery, epoch: found.delivery.epoch + 1 };
+        return found.delivery;
+      });
+    },
+    async settleDelivery(id, epoch, _now, result): Promise<Fenced> {
+      const found = findHeld(id, epoch);
+      if (found === undefined) return 'lost';
+      found.held = false;
+      found.delivery = { ...found.delivery, attempts: found.delivery.attempts + 1 };
+      if (result.kind === 'retry') found.nextAt = result.at;
+      else found.state = result.kind;
+      return 'ok';
+    },
+    async releaseDeliveries(deliveries) {
+      for (const { id, epoch } of deliveries) {
+        const found = findHeld(id, epoch);
+        if (found !== undefined) found.held = false;
+      }
+    },
+    async purgeEvents(before) {
+      const old = [...state.events.values()].filter(
+        ({ record, deliveries }) =>
+          record.createdAt < before && deliveries.every((found) => found.state !== 'pending'),
+      );
+      for (const { record, deliveries } of old) {
+        state.events.delete(record.id);
+        for (const { delivery } of deliveries) state.deliveries.delete(delivery.id);
+      }
+      return old.length;
+    },
+  };
+}

@@ -1,0 +1,78 @@
+import { isTerminal } from '../../../engine/batch.ts';
+import type { FileRecord } from '../../../engine/file.ts';
+import type { Page, Store } from '../../../engine/ports.ts';
+import type { StoreState } from './state.ts';
+
+export type FileVerbs = Pick<
+  Store,
+  'insertFile' | 'getFile' | 'listFiles' | 'deleteFile' | 'expireFiles' | 'blobInUse'
+>;
+
+export function createFileVerbs(state: StoreState): FileVerbs {
+  function find(owner: string, id: string, now: number): FileRecord | undefined {
+    const file = state.files.get(id);
+    return file?.owner === owner && !isExpired(file, now) ? file : undefined;
+  }
+
+  /** The id of a live batch that reads the file, or undefined. */
+  function findReader({ owner, id }: FileRecord): string | undefined {
+    for (const { batch } of state.batches.values()) {
+      if (batch.inputFileId === id && batch.owner === owner && !isTerminal(batch.status)) return batch.id;
+    }
+    return undefined;
+  }
+
+  return {
+    insertFile: async (file) => insertFiles(state, [file]),
+    getFile: async (owner, id, now) => find(owner, id, now) ?? null,
+    async listFiles({ owner, purpose, order, after, limit, now }) {
+      if (after !== undefined && find(owner, after, now) === undefined) return null;
+      const files = [...state.files.values()]
+        .filter((file) => file.owner === owner && !isExpired(file, now))
+        .toSorted((a, b) => a.createdAt - b.createdAt);
+      if (order === 'desc') files.reverse();
+      const first = files.findIndex((file) => file.id === after) + 1;
+      const rest = files.slice(first).filter((file) => purpose === undefined || file.purpose === purpose);
+      return page(rest, limit);
+    },
+    async deleteFile(owner, id, now) {
+      const file = find(owner, id, now);
+      if (file === undefined) return { kind: 'missing' };
+      const batchId = findReader(file);
+      if (batchId !== undefined) return { kind: 'in_use', batchId };
+      state.files.delete(id);
+      return { kind: 'deleted', blob: file.blob };
+    },
+    async expireFiles(now, limit) {
+      const removable = [...state.files.values()]
+        .filter((file) => isExpired(file, now) && findReader(file) === undefined)
+        .toSorted((a, b) => (a.expiresAt ?? 0) - (b.expiresAt ?? 0))
+        .slice(0, limit);
+      for (const file of removable) state.files.delete(file.id);
+      return removable.map((file) => file.blob);
+    },
+    async blobInUse(sha256) {
+      const batches = [...state.batches.values()];
+      return (
+        [...state.files.values()].some((file) => file.blob.sha256 === sha256) ||
+        batches.some(({ batch, input }) => input?.sha256 === sha256 && !isTerminal(batch.status))
+      );
+    },
+  };
+}
+
+/** Inserts all of them, or none. Throws where an id is taken. */
+export function insertFiles(state: StoreState, files: readonly FileRecord[]): void {
+  const taken = files.find((file) => state.files.has(file.id));
+  if (taken !== undefined) throw new Error(`file ${taken.id} exists already`);
+  for (const file of files) state.files.set(file.id, file);
+}
+
+/** The first `limit` items. */
+export function page<T>(items: readonly T[], limit: number): Page<T> {
+  return { data: items.slice(0, limit), hasMore: items.length > limit };
+}
+
+function isExpired(file: FileRecord, now: number): boolean {
+  return file.expiresAt !== null && file.expiresAt <= now;
+}

@@ -1,0 +1,82 @@
+/** What the memory store holds. Insertion order of the maps stands for time of insertion. */
+import { isTerminal, NO_USAGE } from '../../../engine/batch.ts';
+import type { Batch, Usage } from '../../../engine/batch.ts';
+import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
+import type { Delivery, EventRecord } from '../../../engine/event.ts';
+import type { BlobRef, FileRecord } from '../../../engine/file.ts';
+
+export interface StoreState {
+  readonly files: Map<string, FileRecord>;
+  readonly batches: Map<string, BatchState>;
+  readonly events: Map<string, EventState>;
+  readonly deliveries: Map<string, DeliveryState>;
+}
+
+export interface BatchState {
+  /** Its counts and usage are right once it has ended; before, `liveBatch` sums them. */
+  batch: Batch;
+  input: BlobRef | null;
+  stepHeld: boolean;
+  stepEpoch: number;
+  /** By number, ascending. */
+  chunks: Map<number, ChunkState>;
+}
+
+export interface ChunkState {
+  readonly chunk: NewChunk;
+  /** Null: ready, or done. */
+  worker: string | null;
+  epoch: number;
+  crashes: number;
+  trying: { readonly place: number; readonly deaths: number } | null;
+  done: Uint8Array;
+  completed: number;
+  failed: number;
+  usage: Usage;
+  readonly segments: SegmentRecord[];
+}
+
+export interface EventState {
+  readonly record: EventRecord;
+  readonly deliveries: readonly DeliveryState[];
+}
+
+export interface DeliveryState {
+  delivery: Delivery;
+  state: 'pending' | 'delivered' | 'failed';
+  nextAt: number;
+  held: boolean;
+}
+
+/** The batch of this owner, or undefined. */
+export function findBatch(state: StoreState, owner: string, id: string): BatchState | undefined {
+  const found = state.batches.get(id);
+  return found?.batch.owner === owner ? found : undefined;
+}
+
+/** The batch with its counts and usage as of now. */
+export function liveBatch({ batch, chunks }: BatchState): Batch {
+  if (isTerminal(batch.status)) return batch;
+  const all = [...chunks.values()];
+  const counts = { total: batch.counts.total, completed: sum(all, 'completed'), failed: sum(all, 'failed') };
+  return { ...batch, counts, usage: all.map(({ usage }) => usage).reduce(addUsage, NO_USAGE) };
+}
+
+function sum(chunks: readonly ChunkState[], key: 'completed' | 'failed'): number {
+  return chunks.reduce((total, chunk) => total + chunk[key], 0);
+}
+
+export function addUsage(a: Usage, b: Usage): Usage {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    cachedTokens: a.cachedTokens + b.cachedTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
+    totalTokens: a.totalTokens + b.totalTokens,
+  };
+}
+
+/** True where all of the chunk's lines are done. */
+export function isChunkDone({ chunk, completed, failed }: ChunkState): boolean {
+  return completed + failed === chunk.lineCount;
+}
