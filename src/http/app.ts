@@ -1,0 +1,125 @@
+/** The HTTP service over an engine: built here, listened with by whoever starts it. */
+import { fastify } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { Engine } from '../engine/index.ts';
+import { createAuthenticator } from './auth.ts';
+import { batchRoutes } from './batches.ts';
+import { answerBadUrl, createClientErrorHandler } from './client-errors.ts';
+import { lingerAfterEarlyAnswers } from './early-answer.ts';
+import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
+import { CONTENT_HEADERS, fileRoutes } from './files.ts';
+import { healthRoutes } from './health.ts';
+import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
+import { BODY_LIMIT_BYTES } from './wire.ts';
+
+export interface AppOptions {
+  readonly engine: Engine;
+  /** False: silent. */
+  readonly log: Logger | false;
+  /** None: every request is accepted. */
+  readonly apiKeys: readonly string[];
+  /** What `/health/ready` answers by, besides the store. */
+  readonly isReady: () => boolean | Promise<boolean>;
+}
+
+/** A request that has not arrived whole by then is given up. Long, because large uploads come over slow lines. */
+const REQUEST_TIMEOUT_MS = 3_600_000;
+/** A connection on which nothing moves for this long is closed: stalled uploads, downloads nobody reads. */
+const IDLE_TIMEOUT_MS = 120_000;
+/** Longer than any URL that Node's limit of headers lets through: an overlong id is unknown, not a fault of its own. */
+const MAX_PARAM_LENGTH = 20_000;
+
+/** Builds the service without listening. Closing it is the caller's, as is closing the engine's parts. */
+export function buildApp(options: AppOptions): FastifyInstance {
+  const { engine, isReady } = options;
+  const { clock } = engine.context;
+  const clientErrors = createClientErrorHandler();
+  const app = fastify({
+    ...(options.log === false ? {} : { loggerInstance: requestLogger(options.log) }),
+    logController: new RequestLogController(),
+    genReqId: newRequestId,
+    bodyLimit: BODY_LIMIT_BYTES,
+    requestTimeout: REQUEST_TIMEOUT_MS,
+    connectionTimeout: IDLE_TIMEOUT_MS,
+    routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
+    // Requests that come while the service stops are refused below, in the usual envelope.
+    return503OnClosing: false,
+    clientErrorHandler: clientErrors.handle,
+    frameworkErrors: (_error, request, reply) => answerBadUrl(request, reply),
+  });
+  clientErrors.watch(app.server);
+
+  observeRequests(app, clock);
+  refuseWhileStopping(app);
+  authenticate(app, options.apiKeys);
+  if (options.apiKeys.length === 0) refuseForeignPages(app);
+  refuseUnknownRoutes(app);
+  lingerAfterEarlyAnswers(app, clock);
+  app.setErrorHandler(sendError);
+
+  app.register(healthRoutes, { engine, isReady });
+  app.register(fileRoutes, { engine });
+  app.register(batchRoutes, { engine });
+  return app;
+}
+
+function refuseWhileStopping(app: FastifyInstance): void {
+  let stopping = false;
+  app.addHook('preClose', async () => {
+    stopping = true;
+  });
+  app.addHook('onRequest', async (request) => {
+    if (!stopping || isPublic(request)) return;
+    throw new HttpError(503, 'The service is stopping. Try again later.', {
+      headers: { connection: 'close', 'retry-after': '5' },
+    });
+  });
+}
+
+/** Before any body is read, and for unknown routes too: who has no key learns nothing of what is there. */
+function authenticate(app: FastifyInstance, apiKeys: readonly string[]): void {
+  const authenticator = createAuthenticator(apiKeys);
+  app.decorateRequest('owner', '');
+  app.addHook('onRequest', async (request) => {
+    if (!isPublic(request)) request.owner = authenticator(request.headers.authorization);
+  });
+}
+
+/**
+ * Without keys, whoever can connect may do everything; a web page in the operator's browser can connect to loopback.
+ * Browsers tell where such a request comes from, also when the page's name was made to resolve to this machine.
+ */
+function refuseForeignPages(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request) => {
+    const { origin } = request.headers;
+    if (origin === undefined || isPublic(request)) return;
+    const host = URL.parse(origin)?.hostname ?? '';
+    if (/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(host)) return;
+    throw new HttpError(
+      403,
+      'Requests from web pages of other sites need an API key; this service has none set.',
+    );
+  });
+}
+
+/** In a hook, so that the body of such a request is not read. */
+function refuseUnknownRoutes(app: FastifyInstance): void {
+  app.addHook('onRequest', async (request) => {
+    if (request.is404) throw invalidUrl(request.method, pathOf(request));
+  });
+}
+
+function isPublic(request: FastifyRequest): boolean {
+  return request.routeOptions.config.public === true;
+}
+
+function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
+  const answer = toErrorAnswer(error);
+  // Refusals of HTTP are meant; every other 5xx is something to look into.
+  if (answer.status >= 500 && !(error instanceof HttpError)) {
+    request.log.error({ err: error }, 'request failed');
+  }
+  for (const name of CONTENT_HEADERS) reply.removeHeader(name);
+  return reply.code(answer.status).headers(answer.headers).type('application/json').send(answer.body);
+}

@@ -1,0 +1,93 @@
+/** What every request leaves behind: headers on its answer and one line in the log. */
+import { randomBytes } from 'node:crypto';
+import { LogController } from 'fastify';
+import type { FastifyBaseLogger, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { Logger } from 'pino';
+import type { Clock } from '../engine/index.ts';
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Of the monotonic clock, milliseconds. */
+    startedAt: number;
+  }
+}
+
+/** `req_` and 32 hex digits. */
+export function newRequestId(): string {
+  return `req_${randomBytes(16).toString('hex')}`;
+}
+
+/** Headers of every answer, also of those that no route gave. */
+export const COMMON_HEADERS = {
+  'openai-version': '2020-10-01',
+  'x-content-type-options': 'nosniff',
+};
+
+/** Adds the common headers to every answer, and logs each request once, when its answer ended or its client left. */
+export function observeRequests(app: FastifyInstance, clock: Clock): void {
+  app.decorateRequest('startedAt', 0);
+
+  app.addHook('onRequest', async (request, reply) => {
+    request.startedAt = clock.monotonic();
+    let finished = false;
+    reply.raw.once('finish', () => (finished = true));
+    reply.raw.once('close', () => logRequest(request, reply, { aborted: !finished, clock }));
+  });
+
+  app.addHook('onSend', async (request, reply) => {
+    reply.headers(COMMON_HEADERS);
+    reply.header('x-request-id', request.id);
+    reply.header('openai-processing-ms', String(elapsedMs(request, clock)));
+    // Fastify adds a charset, which JSON does not have.
+    const type = reply.getHeader('content-type');
+    if (typeof type === 'string' && type.startsWith('application/json')) {
+      reply.header('content-type', 'application/json');
+    }
+  });
+}
+
+function logRequest(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  { aborted, clock }: { readonly aborted: boolean; readonly clock: Clock },
+): void {
+  const fields = {
+    method: request.method,
+    path: pathOf(request),
+    status: reply.statusCode,
+    durationMs: elapsedMs(request, clock),
+    ...(aborted ? { aborted } : {}),
+  };
+  // Probes come every few seconds and tell nothing while they succeed.
+  if (request.routeOptions.config.public === true) request.log.debug(fields, 'request');
+  else request.log.info(fields, 'request');
+}
+
+/** The path without the query. */
+export function pathOf(request: FastifyRequest): string {
+  return request.url.split('?', 1)[0] ?? '';
+}
+
+function elapsedMs(request: FastifyRequest, clock: Clock): number {
+  return Math.round(clock.monotonic() - request.startedAt);
+}
+
+/** Paths of log fields in which a library might put headers, hence keys. */
+const REDACTED = ['busboyOptions', 'headers', '*.headers', 'authorization', '*.authorization'];
+
+/** The logger for requests: what might hold a key is struck out, whoever logs it. */
+export function requestLogger(log: Logger): FastifyBaseLogger {
+  return log.child({}, { redact: REDACTED });
+}
+
+/** Fastify's own request lines stay silent; only an answer that broke off for a reason of ours is told of. */
+export class RequestLogController extends LogController {
+  constructor() {
+    super({ disableRequestLogging: true, requestIdLogLabel: 'requestId' });
+  }
+
+  override streamError(error: Error, request: FastifyRequest): void {
+    if ('code' in error && error.code === 'ERR_STREAM_PREMATURE_CLOSE') return;
+    request.log.error({ err: error }, 'the answer broke off');
+  }
+}

@@ -1,0 +1,134 @@
+/** The wire's shapes: schemas of what comes in, and the objects that go out, with their keys in order. */
+import { z } from 'zod';
+import type { Batch, FileRecord, Page } from '../engine/index.ts';
+
+/** Largest body of a request other than an upload. */
+export const BODY_LIMIT_BYTES = 1024 * 1024;
+
+/** An integer written as text, as queries and forms carry it. */
+const integerText = z
+  .string()
+  .regex(/^-?\d+$/)
+  .transform(Number);
+
+/** Query values that are empty count as not given. */
+function given<S extends z.ZodType>(schema: S) {
+  return z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
+}
+
+export const listFilesQuery = z.object({
+  purpose: given(z.string()),
+  limit: given(integerText),
+  order: given(z.enum(['asc', 'desc'])),
+  after: given(z.string()),
+});
+
+export const listBatchesQuery = z.object({ limit: given(integerText), after: given(z.string()) });
+
+const expiresAfter = <S extends z.ZodType>(seconds: S) =>
+  z.object({ anchor: z.literal('created_at'), seconds });
+
+/** The fields of an upload, besides its file. */
+export const uploadForm = z.object({
+  purpose: z.string(),
+  expires_after: expiresAfter(integerText).optional(),
+});
+
+export const createBatchBody = z.object({
+  input_file_id: z.string(),
+  endpoint: z.string(),
+  completion_window: z.string(),
+  metadata: z.record(z.string(), z.string()).nullish(),
+  output_expires_after: expiresAfter(z.int()).nullish(),
+  priority: z.int().nullish(),
+  webhook_url: z.string().nullish(),
+});
+
+/** A File object. */
+export function toFileObject(file: FileRecord) {
+  return {
+    object: 'file',
+    id: file.id,
+    purpose: file.purpose,
+    filename: file.filename,
+    bytes: file.blob.bytes,
+    created_at: toUnixSeconds(file.createdAt),
+    expires_at: toUnixSeconds(file.expiresAt),
+    // SDK helpers poll this until it is `processed`; nothing remains to be done to a stored file.
+    status: 'processed',
+    status_details: null,
+  };
+}
+
+/** A Batch object. */
+export function toBatchObject(batch: Batch) {
+  return {
+    id: batch.id,
+    object: 'batch',
+    endpoint: batch.endpoint,
+    model: batch.model,
+    errors: batch.errors === null ? null : { object: 'list', data: batch.errors.map(toBatchErrorObject) },
+    input_file_id: batch.inputFileId,
+    completion_window: batch.completionWindow,
+    status: batch.status,
+    output_file_id: batch.outputFileId,
+    error_file_id: batch.errorFileId,
+    created_at: toUnixSeconds(batch.createdAt),
+    in_progress_at: toUnixSeconds(batch.inProgressAt),
+    expires_at: toUnixSeconds(batch.expiresAt),
+    finalizing_at: toUnixSeconds(batch.finalizingAt),
+    completed_at: toUnixSeconds(batch.completedAt),
+    failed_at: toUnixSeconds(batch.failedAt),
+    expired_at: toUnixSeconds(batch.expiredAt),
+    cancelling_at: toUnixSeconds(batch.cancellingAt),
+    cancelled_at: toUnixSeconds(batch.cancelledAt),
+    request_counts: {
+      total: batch.counts.total,
+      completed: batch.counts.completed,
+      failed: batch.counts.failed,
+    },
+    usage: toUsageObject(batch.usage),
+    metadata: batch.metadata,
+    ...addedFields(batch),
+  };
+}
+
+/** What this service adds to the official object: only where the batch makes use of it. */
+function addedFields(batch: Batch) {
+  return {
+    ...(batch.priority === 0 ? {} : { priority: batch.priority }),
+    ...(batch.webhookUrl === null ? {} : { webhook_url: batch.webhookUrl }),
+  };
+}
+
+function toBatchErrorObject(error: NonNullable<Batch['errors']>[number]) {
+  return { code: error.code, message: error.message, param: error.param, line: error.line };
+}
+
+function toUsageObject(usage: Batch['usage']) {
+  return {
+    input_tokens: usage.inputTokens,
+    input_tokens_details: { cached_tokens: usage.cachedTokens },
+    output_tokens: usage.outputTokens,
+    output_tokens_details: { reasoning_tokens: usage.reasoningTokens },
+    total_tokens: usage.totalTokens,
+  };
+}
+
+/** The envelope of every list. */
+export function toList<T>(page: Page<T>, toObject: (item: T) => { readonly id: string }) {
+  const data = page.data.map(toObject);
+  return {
+    object: 'list',
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: page.hasMore,
+  };
+}
+
+function toUnixSeconds(timeMs: number): number;
+function toUnixSeconds(timeMs: number | null): number | null;
+function toUnixSeconds(timeMs: number | null): number | null {
+  return timeMs === null ? null : Math.floor(timeMs / 1000);
+}
