@@ -25,7 +25,7 @@ export function createFakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
     advance(ms) {
       const end = monotonic + ms;
       for (;;) {
-        const next = [...timers].filter((timer) => timer.at <= end).sort((a, b) => a.at - b.at)[0];
+        const next = [...timers].filter((timer) => timer.at <= end).toSorted((a, b) => a.at - b.at)[0];
         if (next === undefined) break;
         timers.delete(next);
         wall += next.at - monotonic;

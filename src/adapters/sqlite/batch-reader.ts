@@ -1,0 +1,51 @@
+import type { Database } from 'better-sqlite3';
+import { isTerminal } from '../../engine/batch.ts';
+import type { Batch } from '../../engine/batch.ts';
+import { toBatch } from './rows.ts';
+import type { BatchRow, ProgressRow } from './rows.ts';
+
+/** Reads batches by their `seq`. */
+export interface BatchReader {
+  /** Throws where there is no such batch. */
+  read(seq: number): Batch;
+  /** Finished lines and tokens, summed over the batch's chunks. */
+  sumChunks(seq: number): ProgressRow;
+}
+
+export function createBatchReader(db: Database): BatchReader {
+  const get = db.prepare<[number], BatchRow>(`
+    select
+      seq, id, owner, endpoint, input_file_id, completion_window, status, ending, model, errors,
+      output_file_id, error_file_id, total, completed, failed,
+      input_tokens, cached_tokens, output_tokens, reasoning_tokens, total_tokens,
+      metadata, priority, webhook_url, output_expires_after_seconds, created_at, expires_at, in_progress_at,
+      finalizing_at, completed_at, failed_at, expired_at, cancelling_at, cancelled_at
+    from batches
+    where seq = ?
+  `);
+  const sum = db.prepare<[number], ProgressRow>(`
+    select
+      coalesce(sum(completed), 0) as completed,
+      coalesce(sum(failed), 0) as failed,
+      coalesce(sum(input_tokens), 0) as input_tokens,
+      coalesce(sum(cached_tokens), 0) as cached_tokens,
+      coalesce(sum(output_tokens), 0) as output_tokens,
+      coalesce(sum(reasoning_tokens), 0) as reasoning_tokens,
+      coalesce(sum(total_tokens), 0) as total_tokens
+    from chunks
+    where batch = ?
+  `);
+
+  function sumChunks(seq: number): ProgressRow {
+    return sum.get(seq) as ProgressRow;
+  }
+
+  return {
+    read(seq) {
+      const row = get.get(seq);
+      if (row === undefined) throw new Error(`there is no batch with seq ${seq}`);
+      return toBatch(row, isTerminal(row.status) ? row : sumChunks(seq));
+    },
+    sumChunks,
+  };
+}

@@ -1,0 +1,124 @@
+import type { Database } from 'better-sqlite3';
+import { canTransition, isTerminal } from '../../engine/batch.ts';
+import type { Batch, BatchStatus } from '../../engine/batch.ts';
+import type { NewEvent } from '../../engine/event.ts';
+import type { CancelResult, Store } from '../../engine/ports.ts';
+import type { BatchReader } from './batch-reader.ts';
+import type { InsertEvent } from './events.ts';
+import { transaction } from './transaction.ts';
+
+export type BatchVerbs = Pick<
+  Store,
+  'createBatch' | 'getBatch' | 'listBatches' | 'cancelBatch' | 'isBatchLive' | 'expireBatches'
+>;
+
+/** What clients do with batches, and what needs no lease. */
+export function createBatchVerbs(db: Database, reader: BatchReader, insertEvent: InsertEvent): BatchVerbs {
+  const create = createCreateBatch(db, insertEvent);
+  const cancel = createCancelBatch(db, reader);
+  const find = db
+    .prepare<[string, string], number>('select seq from batches where id = ? and owner = ?')
+    .pluck();
+  const getStatus = db.prepare<[string], BatchStatus>('select status from batches where id = ?').pluck();
+  const expire = db.prepare<[number, number]>(`
+    update batches
+    set status = 'finalizing', ending = 'expired', finalizing_at = ?
+    where status = 'in_progress' and expires_at <= ?
+  `);
+
+  return {
+    createBatch: async (batch, event) => create(batch, event),
+    getBatch: async (owner, id) => {
+      const seq = find.get(id, owner);
+      return seq === undefined ? null : reader.read(seq);
+    },
+    listBatches: createListBatches(db, reader),
+    cancelBatch: async (owner, id, now) => cancel(owner, id, now),
+    isBatchLive: async (batchId) => {
+      const status = getStatus.get(batchId);
+      return status !== undefined && !isTerminal(status);
+    },
+    expireBatches: async (now) => expire.run(now, now).changes,
+  };
+}
+
+function createCreateBatch(db: Database, insertEvent: InsertEvent): (batch: Batch, event: NewEvent) => void {
+  const insert = db.prepare(`
+    insert into batches (
+      id, owner, endpoint, input_file_id, completion_window, status, metadata, priority, webhook_url,
+      output_expires_after_seconds, created_at, expires_at
+    )
+    values (
+      :id, :owner, :endpoint, :inputFileId, :completionWindow, 'validating', :metadata, :priority, :webhookUrl,
+      :outputExpiresAfterSeconds, :createdAt, :expiresAt
+    )
+  `);
+  return transaction(db, (batch: Batch, event: NewEvent) => {
+    insert.run({
+      id: batch.id,
+      owner: batch.owner,
+      endpoint: batch.endpoint,
+      inputFileId: batch.inputFileId,
+      completionWindow: batch.completionWindow,
+      metadata: batch.metadata === null ? null : JSON.stringify(batch.metadata),
+      priority: batch.priority,
+      webhookUrl: batch.webhookUrl,
+      outputExpiresAfterSeconds: batch.outputExpiresAfterSeconds,
+      createdAt: batch.createdAt,
+      expiresAt: batch.expiresAt,
+    });
+    insertEvent(event);
+  });
+}
+
+interface Cursor {
+  readonly created_at: number;
+  readonly seq: number;
+}
+
+const AFTER_ALL: Cursor = { created_at: Number.MAX_SAFE_INTEGER, seq: Number.MAX_SAFE_INTEGER };
+
+function createListBatches(db: Database, reader: BatchReader): Store['listBatches'] {
+  const find = db.prepare<[string, string], Cursor>(
+    'select created_at, seq from batches where id = ? and owner = ?',
+  );
+  const newestFirst = db
+    .prepare<[string, number, number, number], number>(
+      `
+      select seq
+      from batches
+      where owner = ? and (created_at, seq) < (?, ?)
+      order by created_at desc, seq desc
+      limit ?
+      `,
+    )
+    .pluck();
+
+  return async (owner, after, limit) => {
+    const cursor = after === undefined ? AFTER_ALL : find.get(after, owner);
+    if (cursor === undefined) return null;
+    const seqs = newestFirst.all(owner, cursor.created_at, cursor.seq, limit + 1);
+    return { data: seqs.slice(0, limit).map((seq) => reader.read(seq)), hasMore: seqs.length > limit };
+  };
+}
+
+function createCancelBatch(
+  db: Database,
+  reader: BatchReader,
+): (owner: string, id: string, now: number) => CancelResult {
+  const find = db.prepare<[string, string], { readonly seq: number; readonly status: BatchStatus }>(
+    'select seq, status from batches where id = ? and owner = ?',
+  );
+  const cancel = db.prepare<[number, number]>(
+    `update batches set status = 'cancelling', cancelling_at = ? where seq = ?`,
+  );
+  return transaction(db, (owner: string, id: string, now: number): CancelResult => {
+    const found = find.get(id, owner);
+    if (found === undefined) return { kind: 'missing' };
+    const { seq, status } = found;
+    const changed = canTransition(status, 'cancelling');
+    if (!changed && status !== 'cancelling' && status !== 'cancelled') return { kind: 'refused', status };
+    if (changed) cancel.run(now, seq);
+    return { kind: 'ok', batch: reader.read(seq), changed };
+  });
+}

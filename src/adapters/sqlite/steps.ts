@@ -1,0 +1,155 @@
+import type { Database } from 'better-sqlite3';
+import { canTransition } from '../../engine/batch.ts';
+import type { BatchStatus } from '../../engine/batch.ts';
+import { newDoneBits } from '../../engine/chunk.ts';
+import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
+import type { BatchReader } from './batch-reader.ts';
+import type { InsertEvent } from './events.ts';
+import { transaction } from './transaction.ts';
+
+export type StepVerbs = Pick<Store, 'claimBatchStep' | 'releaseBatchStep' | 'startBatch' | 'failBatch'>;
+
+/** A batch whose step is held. */
+export interface HeldBatch {
+  readonly seq: number;
+  readonly status: BatchStatus;
+  readonly ending: 'completed' | 'expired' | null;
+}
+
+/** The fence of every write of a step: the batch, where its step is held under this very epoch. */
+export type FindHeld = (batchId: string, epoch: number) => HeldBatch | undefined;
+
+export function createFindHeld(db: Database): FindHeld {
+  const find = db.prepare<[string, number], HeldBatch>(`
+    select seq, status, ending
+    from batches
+    where id = ? and step_epoch = ? and step_worker is not null
+  `);
+  return (batchId, epoch) => find.get(batchId, epoch);
+}
+
+/** The steps of a batch's life up to its start; `finish.ts` has the last one. */
+export function createStepVerbs(db: Database, reader: BatchReader, insertEvent: InsertEvent): StepVerbs {
+  const claim = createClaimStep(db, reader);
+  const release = db.prepare<[string, number]>(`
+    update batches
+    set step_worker = null
+    where id = ? and step_epoch = ? and step_worker is not null
+  `);
+  const start = createStartBatch(db, insertEvent);
+  const fail = createFailBatch(db, insertEvent);
+
+  return {
+    claimBatchStep: async (worker) => claim(worker),
+    releaseBatchStep: async (batchId, epoch) => (release.run(batchId, epoch).changes === 1 ? 'ok' : 'lost'),
+    startBatch: async (options) => start(options),
+    failBatch: async (options) => fail(options),
+  };
+}
+
+function createClaimStep(db: Database, reader: BatchReader): (worker: string) => BatchStep | null {
+  const findNext = db
+    .prepare<[], number>(
+      `
+      select seq
+      from batches
+      where status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0
+      order by priority desc, expires_at, seq
+      limit 1
+      `,
+    )
+    .pluck();
+  const hold = db.prepare<
+    [string, number],
+    { readonly step_epoch: number; readonly input_sha256: string | null; readonly input_bytes: number | null }
+  >(`
+    update batches
+    set step_worker = ?, step_epoch = step_epoch + 1
+    where seq = ?
+    returning step_epoch, input_sha256, input_bytes
+  `);
+
+  return transaction(db, (worker: string): BatchStep | null => {
+    const seq = findNext.get();
+    if (seq === undefined) return null;
+    const row = hold.get(worker, seq);
+    if (row === undefined) return null;
+    const { step_epoch: epoch, input_sha256: sha256, input_bytes: bytes } = row;
+    const batch = reader.read(seq);
+    return {
+      step: batch.status === 'validating' ? 'prepare' : 'finalize',
+      batch,
+      input: sha256 === null || bytes === null ? null : { sha256, bytes },
+      epoch,
+    };
+  });
+}
+
+/** Ends a `prepare` whose batch is no longer validating, so that the batch's next step can be claimed. */
+function createFreeStep(db: Database): (seq: number) => void {
+  const free = db.prepare<[number]>('update batches set step_worker = null where seq = ?');
+  return (seq) => {
+    free.run(seq);
+  };
+}
+
+type Start = Parameters<Store['startBatch']>[0];
+
+function createStartBatch(db: Database, insertEvent: InsertEvent): (start: Start) => Fenced {
+  const findHeld = createFindHeld(db);
+  const freeStep = createFreeStep(db);
+  const setStarted = db.prepare(`
+    update batches
+    set status = 'in_progress', in_progress_at = :now, step_worker = null, model = :model,
+      input_sha256 = :sha256, input_bytes = :bytes, total = :total, chunks_left = :chunks
+    where seq = :seq
+  `);
+  const insertChunk = db.prepare<[number, number, string, number, number, number, Uint8Array]>(`
+    insert into chunks (batch, number, model, line_count, first_line, bytes, done)
+    values (?, ?, ?, ?, ?, ?, ?)
+  `);
+  const insertIndex = db.prepare<[number, number, Uint8Array]>(
+    'insert into line_indexes (batch, chunk, line_index) values (?, ?, ?)',
+  );
+
+  return transaction(db, ({ batchId, epoch, now, input, model, chunks, event }: Start): Fenced => {
+    const held = findHeld(batchId, epoch);
+    if (held === undefined) return 'lost';
+    const { seq, status } = held;
+    if (!canTransition(status, 'in_progress')) {
+      freeStep(seq);
+      return 'lost';
+    }
+    const total = chunks.reduce((sum, chunk) => sum + chunk.lineCount, 0);
+    setStarted.run({ seq, now, model, ...input, total, chunks: chunks.length });
+    for (const { number, model, lineCount, firstLine, bytes, index } of chunks) {
+      insertChunk.run(seq, number, model, lineCount, firstLine, bytes, newDoneBits(lineCount));
+      insertIndex.run(seq, number, index);
+    }
+    insertEvent(event);
+    return 'ok';
+  });
+}
+
+type Fail = Parameters<Store['failBatch']>[0];
+
+function createFailBatch(db: Database, insertEvent: InsertEvent): (fail: Fail) => Fenced {
+  const findHeld = createFindHeld(db);
+  const freeStep = createFreeStep(db);
+  const setFailed = db.prepare<[number, string, number]>(`
+    update batches
+    set status = 'failed', failed_at = ?, errors = ?, step_worker = null
+    where seq = ?
+  `);
+  return transaction(db, ({ batchId, epoch, now, errors, event }: Fail): Fenced => {
+    const held = findHeld(batchId, epoch);
+    if (held === undefined) return 'lost';
+    if (!canTransition(held.status, 'failed')) {
+      freeStep(held.seq);
+      return 'lost';
+    }
+    setFailed.run(now, JSON.stringify(errors), held.seq);
+    insertEvent(event);
+    return 'ok';
+  });
+}

@@ -1,0 +1,3 @@
+export { createEchoUpstream } from './echo.ts';
+export { createHttpUpstream } from './http.ts';
+export type { HttpUpstreamOptions } from './http.ts';

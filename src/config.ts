@@ -1,0 +1,219 @@
+import { readFileSync } from 'node:fs';
+import { BlockList, isIP } from 'node:net';
+import { z } from 'zod';
+import { DEFAULT_SETTINGS, parseCompletionWindow } from './engine/index.ts';
+
+/** Each environment variable that the service knows, as text → value, with its default. */
+const variables = {
+  HOST: text().default('127.0.0.1'),
+  PORT: integer(0, 65_535).default(8080),
+  DATA_DIR: text().default('./data'),
+  UPSTREAM_BASE_URL: httpUrl().nullable().default(null),
+  UPSTREAM_API_KEY: text().nullable().default(null),
+  MAX_CONCURRENCY: integer(1, 100_000).default(64),
+  REQUEST_TIMEOUT_MS: integer(1, 86_400_000).default(600_000),
+  MAX_RETRIES: integer(0, 100).default(DEFAULT_SETTINGS.maxRetries),
+  RETRY_BASE_MS: integer(1, 60_000).default(DEFAULT_SETTINGS.retryBaseMs),
+  MAX_RESPONSE_BYTES: bytes().default(64 * 1024 * 1024),
+  MAX_FILE_BYTES: bytes().default(DEFAULT_SETTINGS.maxFileBytes),
+  MAX_BATCH_BYTES: bytes().default(DEFAULT_SETTINGS.maxBatchBytes),
+  MAX_BATCH_LINES: integer(1, 1_000_000_000).default(DEFAULT_SETTINGS.maxBatchLines),
+  MAX_LINE_BYTES: bytes().default(DEFAULT_SETTINGS.maxLineBytes),
+  ENDPOINTS: list(endpoint()).default([...DEFAULT_SETTINGS.endpoints]),
+  COMPLETION_WINDOWS: list(completionWindow()).default([...DEFAULT_SETTINGS.completionWindows]),
+  ONE_MODEL_PER_BATCH: flag().default(DEFAULT_SETTINGS.oneModelPerBatch),
+  API_KEYS: list(text()).default([]),
+  ALLOW_UNAUTHENTICATED: flag().default(false),
+  WEBHOOK_URLS: list(httpUrl()).default([]),
+  WEBHOOK_SIGNING_SECRET: signingSecret().nullable().default(null),
+  WEBHOOK_ALLOW_PRIVATE: flag().default(false),
+  SHUTDOWN_GRACE_MS: integer(0, 3_600_000).default(30_000),
+  LOG_LEVEL: logLevel().default('info'),
+};
+
+/** Variables that may also be given as `<NAME>_FILE`, the path of a file that holds the value. */
+const SECRETS = ['UPSTREAM_API_KEY', 'API_KEYS', 'WEBHOOK_SIGNING_SECRET'] as const;
+
+const schema = z.object(variables);
+
+type Parsed = z.infer<typeof schema>;
+
+/** The settings of the service, by the names of their environment variables. Frozen, and so are its lists. */
+export type Config = { readonly [Name in keyof Parsed]: Readonly<Parsed[Name]> };
+
+/** The start is refused; `message` lists every fault, one a line, each with its variable's name. */
+export class ConfigError extends Error {
+  constructor(faults: readonly string[]) {
+    super(`The settings are not valid:\n${faults.map((fault) => `  ${fault}`).join('\n')}`);
+    this.name = 'ConfigError';
+  }
+}
+
+/**
+ * Reads the settings from `env`. A variable that is empty counts as unset. Throws ConfigError with every fault at
+ * once; a fault never repeats the value, which may be a secret.
+ */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const faults = new Faults();
+  const given = readVariables(env, faults);
+  const { error } = schema.safeParse(given);
+  for (const issue of error?.issues ?? []) faults.add(String(issue.path[0]), issue.message);
+  // Faulty variables as if unset, so that the rules about several variables are checked all the same.
+  for (const name of faults.names) delete given[name];
+  const config = schema.parse(given);
+  addCrossFaults(config, faults);
+  if (faults.lines.size > 0) throw new ConfigError([...faults.lines]);
+  for (const value of Object.values(config)) Object.freeze(value);
+  return Object.freeze(config);
+}
+
+/** What is wrong, one line each, and with which variables. */
+class Faults {
+  readonly lines = new Set<string>();
+  readonly names = new Set<string>();
+
+  /** `source`: the variable at fault where it is not `name` itself, but its `_FILE`. */
+  add(name: string, message: string, source = name): void {
+    this.names.add(name);
+    this.lines.add(`${source}: ${message}`);
+  }
+}
+
+/** The texts of the variables that are set, by themselves or through their `_FILE`. */
+function readVariables(
+  env: Readonly<Record<string, string | undefined>>,
+  faults: Faults,
+): Record<string, string> {
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(variables)) {
+    const value = env[name]?.trim();
+    if (value !== undefined && value !== '') given[name] = value;
+  }
+  for (const name of SECRETS) {
+    const path = env[`${name}_FILE`]?.trim();
+    if (path !== undefined && path !== '') readSecretFile(name, path, given, faults);
+  }
+  return given;
+}
+
+function readSecretFile(name: string, path: string, given: Record<string, string>, faults: Faults): void {
+  const source = `${name}_FILE`;
+  if (given[name] !== undefined) {
+    faults.add(name, `set either this or ${name}, not both`, source);
+    return;
+  }
+  try {
+    const value = readFileSync(path, 'utf8').trim();
+    // Not "unset": an empty file is a secret that got lost, and without API_KEYS the service would be open.
+    if (value === '') faults.add(name, 'the file is empty', source);
+    else given[name] = value;
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    faults.add(name, `the file cannot be read (${code})`, source);
+  }
+}
+
+/** Faults that only several variables together have; not asked where one of them has a fault of its own. */
+function addCrossFaults(config: Parsed, faults: Faults): void {
+  const sound = (...names: (keyof Parsed)[]) => names.every((name) => !faults.names.has(name));
+  if (
+    sound('HOST', 'API_KEYS', 'ALLOW_UNAUTHENTICATED') &&
+    config.API_KEYS.length === 0 &&
+    !config.ALLOW_UNAUTHENTICATED &&
+    !isLoopback(config.HOST)
+  ) {
+    faults.add(
+      'API_KEYS',
+      `needed to listen on ${config.HOST}, where others can connect (or set ALLOW_UNAUTHENTICATED=true)`,
+    );
+  }
+  if (
+    sound('WEBHOOK_URLS', 'WEBHOOK_SIGNING_SECRET') &&
+    config.WEBHOOK_URLS.length > 0 &&
+    config.WEBHOOK_SIGNING_SECRET === null
+  ) {
+    faults.add('WEBHOOK_SIGNING_SECRET', 'needed to sign what is sent to WEBHOOK_URLS');
+  }
+}
+
+const loopback = new BlockList();
+loopback.addSubnet('127.0.0.0', 8);
+loopback.addAddress('::1', 'ipv6');
+
+/** True for `localhost` and loopback addresses: nobody on another machine can connect. */
+export function isLoopback(host: string): boolean {
+  const version = isIP(host);
+  if (version === 0) return host === 'localhost';
+  return loopback.check(host, version === 6 ? 'ipv6' : 'ipv4');
+}
+
+function text() {
+  return z.string();
+}
+
+function integer(min: number, max: number) {
+  return z
+    .string()
+    .regex(/^-?\d+$/, 'must be a whole number')
+    .transform(Number)
+    .refine((value) => value >= min && value <= max, `must be between ${min} and ${max}`);
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 ** 2, GiB: 1024 ** 3 };
+
+function bytes() {
+  return z.string().transform((value, context) => {
+    const match = /^(\d+)\s*(KiB|MiB|GiB|)$/.exec(value);
+    const size = match === null ? 0 : Number(match[1]) * (UNITS[match[2] as string] as number);
+    if (size >= 1 && Number.isSafeInteger(size)) return size;
+    context.addIssue({ code: 'custom', message: 'must be a number of bytes, or one with KiB, MiB or GiB' });
+    return z.NEVER;
+  });
+}
+
+function flag() {
+  return z
+    .enum(['true', 'false', '1', '0'], 'must be true or false')
+    .transform((value) => value === 'true' || value === '1');
+}
+
+function logLevel() {
+  const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+  return z.enum(levels, `must be one of ${levels.join(', ')}`);
+}
+
+function httpUrl() {
+  return z.string().refine((value) => {
+    const url = URL.parse(value);
+    return url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
+  }, 'must be an http or https URL');
+}
+
+function endpoint() {
+  return z.string().regex(/^\/v1\/[\w./-]+$/, 'each endpoint must look like /v1/chat/completions');
+}
+
+function completionWindow() {
+  return z
+    .string()
+    .refine((value) => parseCompletionWindow(value) !== null, 'each window must look like 90m, 24h or 7d');
+}
+
+/** Standard Webhooks asks for `whsec_` and the base64 of 24 to 64 bytes; other texts are used as they stand. */
+function signingSecret() {
+  return z.string().refine((value) => {
+    if (!value.startsWith('whsec_')) return value.length >= 16;
+    const key = Buffer.from(value.slice(6), 'base64');
+    return key.length >= 24 && key.length <= 64 && key.toString('base64') === value.slice(6);
+  }, 'must be whsec_ and the base64 of 24 to 64 bytes, or any other text of at least 16 characters');
+}
+
+/** A comma-separated list of at least one item; blanks around items are dropped. */
+function list<T>(item: z.ZodType<T, string>) {
+  return z
+    .string()
+    .transform((value) => value.split(',').map((part) => part.trim()))
+    .transform((parts) => parts.filter((part) => part !== ''))
+    .refine((parts) => parts.length > 0, 'must name at least one, or be unset')
+    .pipe(z.array(item));
+}

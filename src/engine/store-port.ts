@@ -1,0 +1,207 @@
+/** The Store port: state. `ports.ts` has the other ports, and the rules for all of them. */
+import type { Batch, BatchError, BatchStatus, RequestCounts } from './batch.ts';
+import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.ts';
+import type { Delivery, NewEvent } from './event.ts';
+import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
+
+export type Fenced = 'ok' | 'lost';
+
+/** A page of a list. `hasMore`: there are items after the last one. */
+export interface Page<T> {
+  readonly data: readonly T[];
+  readonly hasMore: boolean;
+}
+
+export interface FileQuery {
+  readonly owner: string;
+  readonly purpose?: FilePurpose | undefined;
+  /** By creation; equal times are ordered by insertion. */
+  readonly order: 'asc' | 'desc';
+  /** The id of the item before the page's first one. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+  readonly now: number;
+}
+
+export type DeleteFileResult =
+  | { readonly kind: 'deleted'; readonly blob: BlobRef }
+  | { readonly kind: 'missing' }
+  /** A batch that is not yet in a terminal state reads it. */
+  | { readonly kind: 'in_use'; readonly batchId: string };
+
+export type CancelResult =
+  | { readonly kind: 'missing' }
+  | { readonly kind: 'refused'; readonly status: BatchStatus }
+  /** `changed` is false where the batch was cancelling or cancelled already. */
+  | { readonly kind: 'ok'; readonly batch: Batch; readonly changed: boolean };
+
+/** A step of a batch's life that a worker holds: `prepare` of a validating one, `finalize` of a finalizing or cancelling one. */
+export interface BatchStep {
+  readonly step: 'prepare' | 'finalize';
+  readonly batch: Batch;
+  /** The input's bytes as `startBatch` recorded them; null before. */
+  readonly input: BlobRef | null;
+  readonly epoch: number;
+}
+
+/** What a worker needs to know of a batch whose chunk it holds. */
+export interface RunningBatch {
+  readonly id: string;
+  readonly owner: string;
+  readonly endpoint: string;
+  readonly priority: number;
+  readonly expiresAt: number;
+  readonly input: BlobRef;
+}
+
+export interface ChunkClaim {
+  readonly batch: RunningBatch;
+  readonly chunk: ClaimedChunk;
+}
+
+export interface ClaimChunksQuery {
+  readonly worker: string;
+  readonly now: number;
+  readonly limit: number;
+  /** No more than this many chunks of one model of one batch are claimed at a time, those held already included. */
+  readonly perModel: number;
+  /** Only batches of which no chunk is claimed at present; at most one chunk of each. */
+  readonly idleBatchesOnly: boolean;
+  /** Only batches of at least this priority. */
+  readonly minPriority: number;
+}
+
+export interface ChunkRef {
+  readonly batchId: string;
+  readonly chunkNumber: number;
+  readonly epoch: number;
+}
+
+/** A chunk at the end of its batch, for `finalize`. */
+export interface ChunkRecord extends NewChunk {
+  readonly done: Uint8Array;
+}
+
+export type DeliveryResult =
+  | { readonly kind: 'delivered'; readonly statusCode: number }
+  | {
+      readonly kind: 'retry';
+      readonly at: number;
+      readonly statusCode: number | null;
+      readonly error: string;
+    }
+  | { readonly kind: 'failed'; readonly statusCode: number | null; readonly error: string };
+
+/** State: files, batches, chunks, segments, events, deliveries. */
+export interface Store {
+  // Files
+
+  insertFile(file: FileRecord): Promise<void>;
+  /** Null where the id is unknown, another owner's, or expired at `now`. */
+  getFile(owner: string, id: string, now: number): Promise<FileRecord | null>;
+  /** Null where `after` is unknown (or another owner's). Expired files are not listed. */
+  listFiles(query: FileQuery): Promise<Page<FileRecord> | null>;
+  /** Removes the row. The blob is the caller's to remove, if `blobInUse` says no. */
+  deleteFile(owner: string, id: string, now: number): Promise<DeleteFileResult>;
+  /** Removes rows of up to `limit` expired files, except inputs of live batches; answers their blobs. */
+  expireFiles(now: number, limit: number): Promise<readonly BlobRef[]>;
+  /** True where a file row names the blob, or a live batch reads it. */
+  blobInUse(sha256: string): Promise<boolean>;
+
+  // Batches, for clients
+
+  /** Inserts the batch (status `validating`) and its event. */
+  createBatch(batch: Batch, event: NewEvent): Promise<void>;
+  /** Null where unknown or another owner's. Counts and usage of a live batch are summed as of now. */
+  getBatch(owner: string, id: string): Promise<Batch | null>;
+  /** Newest first. Null where `after` is unknown (or another owner's). */
+  listBatches(owner: string, after: string | undefined, limit: number): Promise<Page<Batch> | null>;
+  /** validating, in_progress → cancelling. Refused for finalizing and the other terminal states. */
+  cancelBatch(owner: string, id: string, now: number): Promise<CancelResult>;
+
+  // Steps of a batch, for workers
+
+  /**
+   * Claims the next batch to prepare (validating) or finalize (finalizing, or cancelling; in both cases with no
+   * chunk claimed any more), unless another worker holds its step. By priority, then deadline. Raises its epoch.
+   * Null where there is none.
+   */
+  claimBatchStep(worker: string, now: number): Promise<BatchStep | null>;
+  /** Gives a claimed step back undone, so that it can be claimed again. */
+  releaseBatchStep(batchId: string, epoch: number): Promise<Fenced>;
+  /** validating → in_progress with its chunks; `lost` also where the batch is no longer validating. */
+  startBatch(start: {
+    readonly batchId: string;
+    readonly epoch: number;
+    readonly now: number;
+    readonly input: BlobRef;
+    readonly model: string | null;
+    /** At least one, ascending by `number`. */
+    readonly chunks: readonly NewChunk[];
+    readonly event: NewEvent;
+  }): Promise<Fenced>;
+  /** validating → failed; `lost` also where the batch is no longer validating. */
+  failBatch(fail: {
+    readonly batchId: string;
+    readonly epoch: number;
+    readonly now: number;
+    readonly errors: readonly BatchError[];
+    readonly event: NewEvent;
+  }): Promise<Fenced>;
+  /** in_progress → finalizing (ending `expired`) for each batch whose deadline is at or before `now`; answers how many. */
+  expireBatches(now: number): Promise<number>;
+  /** A page of the batch's chunks, ascending from `fromNumber`. */
+  readChunks(batchId: string, fromNumber: number, limit: number): Promise<readonly ChunkRecord[]>;
+  /** The committed segments of one chunk. */
+  readSegments(batchId: string, chunkNumber: number): Promise<readonly SegmentRecord[]>;
+  /** finalizing → its `ending`, or cancelling → cancelled: inserts the files, freezes counts and usage, drops chunks and segments. */
+  finishBatch(finish: {
+    readonly batchId: string;
+    readonly epoch: number;
+    readonly now: number;
+    readonly status: 'completed' | 'expired' | 'cancelled';
+    readonly counts: RequestCounts;
+    readonly outputFile: FileRecord | null;
+    readonly errorFile: FileRecord | null;
+    readonly event: NewEvent;
+  }): Promise<Fenced>;
+  /** False for terminal and unknown batches (the janitor drops their result logs). */
+  isBatchLive(batchId: string): Promise<boolean>;
+
+  // Chunks, for workers
+
+  /**
+   * Claims chunks of in_progress batches: highest priority first; among equals the batch with the fewest chunks
+   * claimed; among those the nearest deadline; within a batch by number. Raises each chunk's epoch.
+   */
+  claimChunks(query: ClaimChunksQuery): Promise<readonly ChunkClaim[]>;
+  /** Notes durably which line (place in the chunk) is about to be tried alone; null: none. The same again keeps its deaths. */
+  markTrying(chunk: ChunkRef, place: number | null): Promise<Fenced>;
+  /**
+   * Commits segments in one transaction: row, done bits, counters. A segment whose epoch is old, or which holds a
+   * line that is done already, is `lost` and leaves no trace. Progress clears a chunk's count of crashes. The chunk whose last line is done is released; where
+   * it was the batch's last one, an in_progress batch becomes finalizing (ending `completed`).
+   */
+  commitSegments(segments: readonly NewSegment[], now: number): Promise<readonly Fenced[]>;
+  /** Gives chunks back with lines undone; not counted as a crash. Old epochs are ignored. */
+  releaseChunks(chunks: readonly ChunkRef[]): Promise<void>;
+  /** Batches of which `worker` holds chunks and which are no longer in_progress. */
+  findStoppedBatches(worker: string): Promise<readonly string[]>;
+  /** Frees what dead workers held: steps, chunks (each counts one crash, its line being tried one death), deliveries. For SQLite: everything, at start. */
+  releaseDeadLeases(now: number): Promise<void>;
+
+  // Deliveries
+
+  /** Claims due deliveries, the longest due first; raises their epochs. */
+  claimDeliveries(worker: string, now: number, limit: number): Promise<readonly Delivery[]>;
+  /** Records the attempt (counts it) and what comes next. */
+  settleDelivery(id: string, epoch: number, now: number, result: DeliveryResult): Promise<Fenced>;
+  /** Gives claimed deliveries back without counting an attempt. Old epochs are ignored. */
+  releaseDeliveries(deliveries: readonly { readonly id: string; readonly epoch: number }[]): Promise<void>;
+  /** Removes events created before `before` whose deliveries are all settled; answers how many. */
+  purgeEvents(before: number): Promise<number>;
+
+  /** Rejects where the store cannot be read. */
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}

@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+/** The process: reads the settings, starts the service, stops it on a signal. */
+import { readFileSync } from 'node:fs';
+import { parseEnv } from 'node:util';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import { ConfigError, isLoopback, loadConfig } from './config.ts';
+import type { Config } from './config.ts';
+import { startService } from './service.ts';
+import type { Service } from './service.ts';
+
+/** The variables of `.env` in the working directory, if it is there. */
+function readDotEnv(): NodeJS.Dict<string> {
+  try {
+    return parseEnv(readFileSync('.env', 'utf8'));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw error;
+  }
+}
+
+function readConfig(): Config {
+  try {
+    return loadConfig({ ...readDotEnv(), ...process.env });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+/** What an operator should know at the start, because it is not what production looks like. */
+function announce(config: Config, service: Service, log: Logger): void {
+  log.info({ url: service.url, dataDir: config.DATA_DIR }, 'ready');
+  if (config.UPSTREAM_BASE_URL === null) {
+    log.warn({}, "no UPSTREAM_BASE_URL is set: only the built-in model 'echo' answers");
+  }
+  if (config.API_KEYS.length > 0) return;
+  const reach = isLoopback(config.HOST)
+    ? 'only this machine can connect'
+    : 'anyone who can connect may use it';
+  log.warn({ host: config.HOST }, `no API_KEYS are set: requests need no key, and ${reach}`);
+}
+
+/** The first signal stops gracefully, a second one at once. */
+function stopOnSignals(service: Service, log: Logger): void {
+  let stopping = false;
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    process.on(signal, () => {
+      if (stopping) process.exit(1);
+      stopping = true;
+      log.info({ signal }, 'stopping');
+      service.stop().then(
+        () => {
+          log.info({}, 'stopped');
+          process.exit(0);
+        },
+        (error: unknown) => {
+          log.error({ err: error }, 'stopped with an error; unfinished lines run again after the next start');
+          process.exit(1);
+        },
+      );
+    });
+  }
+}
+
+const config = readConfig();
+const log = pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+// A process in an unknown state must not go on: the next start resumes from what is committed.
+process.on('uncaughtException', (error) => {
+  log.fatal({ err: error }, 'unexpected error');
+  process.exit(1);
+});
+try {
+  const service = await startService(config, log);
+  announce(config, service, log);
+  stopOnSignals(service, log);
+} catch (error) {
+  log.fatal({ err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`);
+  process.exit(1);
+}
