@@ -105,7 +105,8 @@ describe('the examples of the README run as printed:', () => {
     await writeFile(join(cwd, 'example.ts'), example('persistent'));
     const again = startNode(['--conditions=anyllm-source', 'example.ts'], { cwd, env });
     await expect.poll(() => again.stdout(), { timeout: 10_000 }).toMatch(/^batch_\w+ goes on: \{"total":3,/);
-    await expect.poll(() => upstream.requests.length).toBe(5);
+    // After a crash the lines that may have caused it are tried one at a time.
+    await expect.poll(() => upstream.requests.length).toBe(4);
     again.kill('SIGTERM');
     release();
     expect((await again.ended).code).toBe(0);
