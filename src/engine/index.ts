@@ -12,7 +12,7 @@ export { systemClock } from './clock.ts';
 
 // Validating JSONL before accepting it
 export { validateJsonl } from './validate.ts';
-export type { ValidationResult } from './validate.ts';
+export type { ValidationResult, ValidationRules, ValidLine } from './validate.ts';
 
 // Files and batches
 export { UPLOAD_PURPOSES } from './file.ts';

@@ -1,6 +1,7 @@
 import { CHUNK_MAX_LINES, ChunkRun } from '../engine/index.ts';
 import type { ChunkClaim, EngineContext } from '../engine/index.ts';
 import type { Lanes } from './lanes.ts';
+import type { UpstreamGates } from './upstream-gates.ts';
 
 /** Input bytes held in memory above which no more is read ahead while there are lines to send. */
 const MAX_HELD_BYTES = 64 * 1024 * 1024;
@@ -26,10 +27,11 @@ export function createClaims(options: {
   readonly ctx: EngineContext;
   readonly worker: string;
   readonly lanes: Lanes;
+  readonly gates: UpstreamGates;
   readonly maxConcurrency: number;
   readonly onRun: (run: ChunkRun) => void;
 }): Claims {
-  const { ctx, worker, lanes, maxConcurrency, onRun } = options;
+  const { ctx, worker, lanes, gates, maxConcurrency, onRun } = options;
   const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
   // Enough chunks of one model to fill all slots, few enough that a model that is stuck cannot hold all memory.
   const perModel = 2 + Math.ceil(wantedLines / 32);
@@ -39,10 +41,9 @@ export function createClaims(options: {
   let stopped = false;
 
   function wantsMore(): boolean {
-    return (
-      lanes.readyLines < wantedLines &&
-      (lanes.heldBytes < MAX_HELD_BYTES || lanes.readyLines < maxConcurrency / 4)
-    );
+    // Lines that wait for an upstream that is down keep no slot busy, and must not keep others from being claimed.
+    const ready = gates.allOpen ? lanes.readyLines : lanes.countReady((model) => gates.isOpen(model));
+    return ready < wantedLines && (lanes.heldBytes < MAX_HELD_BYTES || ready < maxConcurrency / 4);
   }
 
   async function claimMore(): Promise<boolean> {

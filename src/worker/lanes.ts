@@ -27,6 +27,8 @@ export interface Lanes {
   readonly all: ReadonlyMap<string, Lane>;
   /** Lines that could be sent now if there were slots and open gates. */
   readonly readyLines: number;
+  /** Those of them whose models `isOpen` lets through. Looks at every queue. */
+  countReady(isOpen: (model: string) => boolean): number;
   /** Input bytes held in memory. */
   readonly heldBytes: number;
   /** The highest priority among lanes with ready lines, or −Infinity. */
@@ -74,6 +76,15 @@ export function createLanes(suspects: Suspects): Lanes {
     all: lanes,
     get readyLines() {
       return readyLines;
+    },
+    countReady(isOpen) {
+      let count = 0;
+      for (const lane of lanes.values()) {
+        for (const { model, again, runs } of lane.queues.values()) {
+          if (isOpen(model)) count += runs.reduce((sum, run) => sum + run.untaken, again.length);
+        }
+      }
+      return count;
     },
     get heldBytes() {
       return heldBytes;

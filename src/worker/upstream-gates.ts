@@ -12,6 +12,8 @@ interface Gate {
 }
 
 export interface UpstreamGates {
+  /** True while every model may be sent. */
+  readonly allOpen: boolean;
   /** True where a line of this model may be sent now. */
   isOpen(model: string): boolean;
   /** A line of this model is being sent. */
@@ -48,6 +50,9 @@ export function createUpstreamGates(options: {
   }
 
   return {
+    get allOpen() {
+      return gates.size === 0;
+    },
     isOpen(model) {
       if (gates.size === 0) return true;
       const gate = gates.get(model);

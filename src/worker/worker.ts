@@ -65,7 +65,14 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     onLost: dropRun,
   });
   const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack: wake });
-  const claims = createClaims({ ctx, worker, lanes, maxConcurrency, onRun: (run) => slots.addRun(run) });
+  const claims = createClaims({
+    ctx,
+    worker,
+    lanes,
+    gates,
+    maxConcurrency,
+    onRun: (run) => slots.addRun(run),
+  });
   const steps = createSteps(ctx, worker, wake);
   const deliveries = createDeliveries(ctx, worker, wake);
   const housekeeping = createHousekeeping(ctx);

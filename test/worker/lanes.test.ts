@@ -66,6 +66,8 @@ describe('picking the next line', () => {
     const models = Array.from({ length: 4 }, () => lanes.takeNext(open)?.run.model);
     expect(models.filter((model) => model === 'one')).toHaveLength(2);
     expect(lanes.takeNext((model) => model !== 'one')?.run.model).toBe('two');
+    expect(lanes.readyLines).toBe(15);
+    expect(lanes.countReady((model) => model !== 'one')).toBe(7);
     expect(lanes.takeNext(() => false)).toBeNull();
   });
 

@@ -181,12 +181,12 @@ describe('an upstream that is down', () => {
 
   it('for one model leaves the others running', async () => {
     const upstream = createScriptedUpstream(({ model }) => (model === 'dead' ? unreachable : answer({})));
-    const engine = await startEngine({ upstream }, 4);
-    const lines = Array.from({ length: 2000 }, (_, i) =>
+    const engine = await startEngine({ upstream, settings: { retryBaseMs: 60_000 } }, 4);
+    const lines = Array.from({ length: 12_000 }, (_, i) =>
       inputLine(`l${i}`, { model: i % 2 === 0 ? 'dead' : 'alive' }),
     );
     const { id } = await submit(engine, lines);
-    await vi.waitFor(async () => expect((await engine.batches.get(OWNER, id)).counts.completed).toBe(1000), {
+    await vi.waitFor(async () => expect((await engine.batches.get(OWNER, id)).counts.completed).toBe(6000), {
       timeout: 10_000,
     });
   });
