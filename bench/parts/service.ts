@@ -11,7 +11,7 @@ export interface BenchedService {
 }
 
 /** How often the batch's status is asked for while it runs, milliseconds: precise enough, and no load. */
-const POLL_MS = 20;
+const POLL_MS = 50;
 
 /** Starts the service as a user would, as a process of its own. */
 export async function startService(options: {
@@ -20,7 +20,7 @@ export async function startService(options: {
   readonly concurrency: number;
   readonly lines: number;
 }): Promise<BenchedService> {
-  const child = startNode(0, ['--max-semi-space-size=16', 'src/main.ts'], {
+  const child = startNode(0, ['--max-semi-space-size=8', 'src/main.ts'], {
     PORT: '0',
     DATA_DIR: options.dataDir,
     UPSTREAM_BASE_URL: `${options.upstreamUrl}/v1`,

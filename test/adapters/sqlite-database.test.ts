@@ -1,0 +1,143 @@
+import { mkdtemp, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
+import { migrate } from '../../src/adapters/sqlite/migrate.ts';
+import { openDatabase } from '../../src/adapters/sqlite/open.ts';
+import {
+  aFile,
+  aSegment,
+  chunksOf,
+  claim,
+  claimStepOf,
+  finishOf,
+  readBatch,
+  startBatch,
+  T0,
+  wholeSegment,
+} from '../helpers/store-fixtures.ts';
+
+async function temporaryPath(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'anyllm-sqlite-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return join(folder, 'database.db');
+}
+
+function open(path: string) {
+  const db = openDatabase(path);
+  onTestFinished(() => void db.close());
+  return db;
+}
+
+describe('a SQLite database', () => {
+  it('keeps everything over a reopening', async () => {
+    const path = await temporaryPath();
+    const first = openSqliteStore({ path });
+    const file = aFile();
+    await first.insertFile(file);
+    const { id } = await startBatch(first, { metadata: { a: 'b' } });
+    const [held] = await claim(first);
+    if (held === undefined) return expect.unreachable();
+    await first.commitSegments([aSegment(held.chunk, [1])], T0);
+    const before = await readBatch(first, id);
+    await first.close();
+
+    const second = openSqliteStore({ path });
+    onTestFinished(() => second.close());
+    expect(await second.getFile('ann', file.id, T0)).toEqual(file);
+    expect(await readBatch(second, id)).toEqual(before);
+    await second.releaseDeadLeases(T0);
+    expect([...((await claim(second))[0]?.chunk.done ?? [])]).toEqual([0b10]);
+  });
+
+  it('syncs each commit, also after a reopening', async () => {
+    const path = await temporaryPath();
+    for (let times = 0; times < 2; times++) {
+      const db = openDatabase(path);
+      expect(db.pragma('journal_mode', { simple: true })).toBe('wal');
+      expect(db.pragma('synchronous', { simple: true })).toBe(2);
+      expect(db.pragma('foreign_keys', { simple: true })).toBe(1);
+      db.close();
+    }
+  });
+
+  it('of a newer version is refused, and left as it is', async () => {
+    const path = await temporaryPath();
+    openDatabase(path).close();
+    const db = new Database(path);
+    const columns = db.prepare('select * from migrations').all()[0] as Record<string, unknown>;
+    const newer = { ...columns, name: '9999_future.sql' };
+    const names = Object.keys(newer);
+    db.prepare(
+      `insert into migrations (${names.join(', ')}) values (${names.map((name) => `:${name}`).join(', ')})`,
+    ).run(newer);
+    db.close();
+    expect(() => openSqliteStore({ path })).toThrow(/9999_future.*newer|newer.*9999_future/s);
+  });
+
+  it('takes a migration whole or not at all', async () => {
+    const path = await temporaryPath();
+    const db = open(path);
+    const broken = {
+      name: '0002_broken.sql',
+      sql: 'create table half (a integer) strict; create table files (b)',
+    };
+    const known = db.prepare<[], { name: string }>('select name from migrations').all();
+    expect(() => migrate(db, [...known.map(({ name }) => ({ name, sql: '' })), broken])).toThrow(/files/);
+    expect(db.prepare("select count(*) as n from sqlite_master where name = 'half'").get()).toEqual({ n: 0 });
+    expect(db.prepare('select count(*) as n from migrations').get()).toEqual({ n: known.length });
+  });
+
+  it('is no larger after a hundred batches than after ten, and sound', async () => {
+    const path = await temporaryPath();
+    const store = openSqliteStore({ path });
+    const run = async (batches: number): Promise<number> => {
+      for (let i = 0; i < batches; i++) {
+        const { id } = await startBatch(store, {}, chunksOf(50));
+        const chunks = await claim(store);
+        await store.commitSegments(
+          chunks.map(({ chunk }) => wholeSegment(chunk)),
+          T0,
+        );
+        await store.finishBatch(finishOf(await claimStepOf(store, id), 'completed'));
+      }
+      await store.purgeEvents(T0 + 1);
+      return (await stat(path)).size;
+    };
+    await run(10);
+    const few = await run(1);
+    const many = await run(90);
+    // A finished batch leaves its row and its entries in a few indexes; its 50 chunks alone would be 10 KB.
+    expect(many - few).toBeLessThan(90 * 3000);
+    await store.close();
+    expect(open(path).pragma('integrity_check', { simple: true })).toBe('ok');
+  });
+});
+
+describe('the queries that workers repeat', () => {
+  it.each([
+    [
+      'claimBatchStep',
+      "select seq from batches where status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0 order by priority desc, expires_at, seq limit 1",
+    ],
+    ['expireBatches', "select seq from batches where status = 'in_progress' and expires_at <= 5"],
+    [
+      'findStoppedBatches',
+      "select b.id from batches b where b.chunks_claimed > 0 and b.status <> 'in_progress'",
+    ],
+    [
+      'claimDeliveries',
+      "select seq from deliveries where state = 'pending' and next_at <= 5 order by next_at limit 1",
+    ],
+    ['blobInUse', "select 1 from files where sha256 = 'x'"],
+    ['readSegments', 'select log_position from segments where batch = 1 and chunk = 1 order by seq'],
+    ['getBatch', 'select sum(completed) from chunks where batch = 1'],
+  ])('%s does not scan a table', (_name, sql) => {
+    const db = openDatabase(':memory:');
+    onTestFinished(() => void db.close());
+    const plan = db.prepare<[], { detail: string }>(`explain query plan ${sql}`).all();
+    for (const { detail } of plan) expect(detail).not.toMatch(/^SCAN \w+$/);
+  });
+});

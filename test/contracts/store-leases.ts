@@ -1,0 +1,99 @@
+import { describe, expect } from 'vitest';
+import {
+  anEvent,
+  aBatch,
+  aSegment,
+  chunksOf,
+  claim,
+  claimOne,
+  claimStepOf,
+  createBatch,
+  refOf,
+  startBatch,
+  startOf,
+  T0,
+} from '../helpers/store-fixtures.ts';
+import type { StoreIt } from './store-test.ts';
+
+/** What a dead worker held. */
+export function describeLeases(it: StoreIt): void {
+  describe('leases of dead workers', () => {
+    it('free chunks: a higher epoch, one crash each, lines done stay done', async ({ store }) => {
+      await startBatch(store, {}, chunksOf(2));
+      const [first] = await claim(store, { limit: 1 });
+      if (first === undefined) return expect.unreachable();
+      await store.commitSegments([aSegment(first.chunk, [1])], T0);
+      await store.releaseDeadLeases(T0);
+      const again = await claim(store);
+      expect(again.map(({ chunk }) => [chunk.number, chunk.crashes])).toEqual([
+        [0, 1],
+        [1, 0],
+      ]);
+      expect(again[0]?.chunk.epoch).toBeGreaterThan(first.chunk.epoch);
+      expect([...(again[0]?.chunk.done ?? [])]).toEqual([0b10]);
+      await store.releaseDeadLeases(T0);
+      expect((await claim(store)).map(({ chunk }) => chunk.crashes)).toEqual([2, 1]);
+    });
+
+    it('count the deaths of the line that was being tried, as long as it is the same', async ({ store }) => {
+      await startBatch(store);
+      const trying = async () => (await claimOne(store)).trying;
+      let chunk = await claimOne(store);
+      expect(await store.markTrying(refOf(chunk), 2)).toBe('ok');
+      await store.releaseDeadLeases(T0);
+      chunk = await claimOne(store);
+      expect(chunk.trying).toEqual({ place: 2, deaths: 1 });
+      await store.markTrying(refOf(chunk), 2);
+      await store.releaseDeadLeases(T0);
+      chunk = await claimOne(store);
+      expect(chunk.trying).toEqual({ place: 2, deaths: 2 });
+      await store.markTrying(refOf(chunk), 3);
+      await store.releaseDeadLeases(T0);
+      chunk = await claimOne(store);
+      expect(chunk.trying).toEqual({ place: 3, deaths: 1 });
+      await store.markTrying(refOf(chunk), null);
+      await store.releaseDeadLeases(T0);
+      expect(await trying()).toBeNull();
+    });
+
+    it('fence the dead worker’s marks', async ({ store }) => {
+      await startBatch(store);
+      const stale = await claimOne(store);
+      await store.releaseDeadLeases(T0);
+      expect(await store.markTrying(refOf(stale), 1)).toBe('lost');
+      await claimOne(store);
+      expect(await store.markTrying(refOf(stale), 1)).toBe('lost');
+    });
+
+    it('free steps, and fence the dead worker’s writes', async ({ store }) => {
+      const { id } = await createBatch(store);
+      const stale = await claimStepOf(store, id);
+      await store.releaseDeadLeases(T0);
+      expect(await store.startBatch(startOf(stale))).toBe('lost');
+      const fresh = await claimStepOf(store, id);
+      expect(await store.startBatch(startOf(stale))).toBe('lost');
+      expect(await store.startBatch(startOf(fresh))).toBe('ok');
+    });
+
+    it('free deliveries without counting an attempt', async ({ store }) => {
+      const batch = aBatch();
+      await store.createBatch(batch, anEvent(batch, 'batch.queued', T0, ['https://a.example']));
+      const [stale] = await store.claimDeliveries('dead', T0, 10);
+      await store.releaseDeadLeases(T0);
+      const [fresh] = await store.claimDeliveries('w', T0, 10);
+      expect(fresh).toMatchObject({ id: stale?.id, attempts: 0 });
+      const settle = async (epoch: number | undefined) =>
+        await store.settleDelivery(fresh?.id ?? '', epoch ?? -1, T0, { kind: 'delivered', statusCode: 200 });
+      expect(await settle(stale?.epoch)).toBe('lost');
+      expect(await settle(fresh?.epoch)).toBe('ok');
+    });
+
+    it('leave finished chunks alone, and let a stopped batch be finalized', async ({ store }) => {
+      const { id } = await startBatch(store);
+      await claimOne(store);
+      await store.cancelBatch('ann', id, T0);
+      await store.releaseDeadLeases(T0);
+      expect((await store.claimBatchStep('w', T0))?.step).toBe('finalize');
+    });
+  });
+}

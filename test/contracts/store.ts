@@ -1,0 +1,26 @@
+import { describe } from 'vitest';
+import { describeBatches } from './store-batches.ts';
+import { describeClaims } from './store-claims.ts';
+import { describeDeliveries } from './store-deliveries.ts';
+import { describeFiles } from './store-files.ts';
+import { describeLeases } from './store-leases.ts';
+import { describeSegments } from './store-segments.ts';
+import { describeStates } from './store-states.ts';
+import { describeSteps } from './store-steps.ts';
+import { storeTest } from './store-test.ts';
+import type { OpenStore } from './store-test.ts';
+
+/** What every Store must do. `openStore` answers an empty one; each test opens and closes its own. */
+export function describeStoreContract(name: string, openStore: OpenStore): void {
+  const it = storeTest(openStore);
+  describe(`${name} keeps the contract of a Store`, () => {
+    describeFiles(it);
+    describeBatches(it);
+    describeStates(it);
+    describeSteps(it);
+    describeClaims(it);
+    describeSegments(it);
+    describeLeases(it);
+    describeDeliveries(it);
+  });
+}
