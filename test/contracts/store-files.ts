@@ -7,7 +7,7 @@ import {
   batchIn,
   claimStepOf,
   createBatch,
-  failOf,
+  finishOf,
   HOUR_MS,
   startBatch,
   startOf,
@@ -225,14 +225,7 @@ function describeBlobs(it: StoreIt): void {
     expect(await store.blobInUse(input.sha256)).toBe(true);
     await store.cancelBatch('ann', id, T0);
     expect(await store.blobInUse(input.sha256)).toBe(true);
-    const { epoch, batch } = await claimStepOf(store, id);
-    await store.finishBatch({
-      ...failOf({ epoch, batch }),
-      status: 'cancelled',
-      counts: batch.counts,
-      outputFile: null,
-      errorFile: null,
-    });
+    await store.finishBatch(finishOf(await claimStepOf(store, id), 'cancelled'));
     expect(await store.blobInUse(input.sha256)).toBe(false);
   });
 
