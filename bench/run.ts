@@ -4,7 +4,7 @@
  *
  * Settings by environment: BENCH_LINES (50000), BENCH_CONCURRENCY (256), BENCH_RUNS (3).
  */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runBareLoop } from './parts/bare-loop.ts';
@@ -46,6 +46,7 @@ try {
       `${formatTable({ 'bare undici dispatch': bare, 'anyllm-batch': service })}\n` +
       `ratio: ${ratio.toFixed(2)} of the bare loop\n`,
   );
+  await mkdir('bench/results', { recursive: true });
   await writeFile(
     'bench/results/throughput.json',
     `${JSON.stringify({ lines, concurrency, node: process.version, cpu: cpus()[0]?.model, placement, ratio, bare, service }, null, 2)}\n`,

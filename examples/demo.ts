@@ -84,7 +84,7 @@ async function upload(client: OpenAI, signal: AbortSignal): Promise<OpenAI.FileO
 async function create(client: OpenAI, fileId: string, signal: AbortSignal): Promise<OpenAI.Batch> {
   title('Create the batch');
   command(
-    `BATCH=$(curl -s ${BY_HAND}/batches --json '{"input_file_id": "'$FILE'",` +
+    `BATCH=$(curl -s ${BY_HAND}/batches -H 'content-type: application/json' -d '{"input_file_id": "'$FILE'",` +
       ` "endpoint": "/v1/chat/completions", "completion_window": "24h"}' | jq -r .id)`,
   );
   const batch = await client.batches.create(
@@ -102,7 +102,8 @@ async function follow(client: OpenAI, batchId: string, signal: AbortSignal): Pro
   for (;;) {
     const batch = await client.batches.retrieve(batchId, { signal });
     const { total, completed, failed } = batch.request_counts ?? { total: 0, completed: 0, failed: 0 };
-    progress(`${batch.status}: ${completed} of ${total} requests answered, ${failed} failed`);
+    const counts = total === 0 ? '' : `: ${completed} of ${total} requests answered, ${failed} failed`;
+    progress(batch.status + counts);
     if (['completed', 'failed', 'expired', 'cancelled'].includes(batch.status)) {
       progress(null);
       if (batch.status === 'completed' && total > 0 && completed === total) return batch;

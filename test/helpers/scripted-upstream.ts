@@ -1,3 +1,4 @@
+import { jsonAnswer } from '../../src/engine/json-answer.ts';
 import type { Outcome, Upstream, UpstreamRequest } from '../../src/engine/index.ts';
 
 export interface ReceivedRequest {
@@ -29,17 +30,8 @@ export function answer(
   status = 200,
   headers: Partial<Outcome & { kind: 'answer' }> = {},
 ): Outcome {
-  return {
-    kind: 'answer',
-    status,
-    body: Buffer.from(typeof body === 'string' ? body : JSON.stringify(body)),
-    requestId: null,
-    retryAfterMs: null,
-    retryAfter: null,
-    shouldRetry: null,
-    contentEncoding: null,
-    ...headers,
-  };
+  const parsed = jsonAnswer(status, body);
+  return { ...parsed, ...(typeof body === 'string' && { body: Buffer.from(body) }), ...headers };
 }
 
 export const unreachable: Outcome = { kind: 'unreachable', message: 'connect ECONNREFUSED' };

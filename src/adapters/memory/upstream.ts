@@ -1,4 +1,5 @@
-import type { Outcome, Upstream } from '../../engine/index.ts';
+import { jsonAnswer } from '../../engine/json-answer.ts';
+import type { Outcome, Upstream } from '../../engine/ports.ts';
 
 /** One line as a function sees it; `body` is parsed. */
 export interface FunctionRequest {
@@ -34,7 +35,8 @@ export function createFunctionUpstream(
       };
       const call = async (): Promise<Outcome> => {
         const parsed: unknown = JSON.parse(Buffer.from(body).toString());
-        return toOutcome(await answer({ model, url, body: parsed, idempotencyKey }));
+        const { status, body: answered } = await answer({ model, url, body: parsed, idempotencyKey });
+        return jsonAnswer(status, answered);
       };
       call().then(end, (error: unknown) =>
         end({ kind: 'failed', code: 'request_failed', message: String(error) }),
@@ -42,18 +44,5 @@ export function createFunctionUpstream(
       return () => setImmediate(end, { kind: 'aborted' });
     },
     close: async () => {},
-  };
-}
-
-function toOutcome({ status, body }: FunctionAnswer): Outcome {
-  return {
-    kind: 'answer',
-    status,
-    body: Buffer.from(JSON.stringify(body)),
-    requestId: null,
-    retryAfterMs: null,
-    retryAfter: null,
-    shouldRetry: null,
-    contentEncoding: null,
   };
 }

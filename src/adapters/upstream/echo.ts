@@ -1,5 +1,6 @@
 import { systemClock } from '../../engine/clock.ts';
-import type { Clock, Outcome, Upstream } from '../../engine/ports.ts';
+import { jsonAnswer } from '../../engine/json-answer.ts';
+import type { Clock, Upstream } from '../../engine/ports.ts';
 import { answerEcho } from './echo-answers.ts';
 
 /** The name of the built-in model. */
@@ -22,7 +23,8 @@ export function createEchoUpstream({ clock = systemClock }: { readonly clock?: C
       setImmediate(() => {
         if (isAborted || isClosed) return settle({ kind: 'aborted' });
         const createdAt = Math.floor(clock.now() / 1000);
-        settle(toOutcome(answerEcho({ url, body, id: idempotencyKey, createdAt })));
+        const answer = answerEcho({ url, body, id: idempotencyKey, createdAt });
+        settle(jsonAnswer(answer.status, answer.body));
       });
       return () => {
         isAborted = true;
@@ -33,18 +35,5 @@ export function createEchoUpstream({ clock = systemClock }: { readonly clock?: C
       // Immediates run in the order in which they were set: behind all calls.
       await new Promise((resolve) => setImmediate(resolve));
     },
-  };
-}
-
-function toOutcome({ status, body }: { readonly status: number; readonly body: unknown }): Outcome {
-  return {
-    kind: 'answer',
-    status,
-    body: Buffer.from(JSON.stringify(body)),
-    requestId: null,
-    retryAfterMs: null,
-    retryAfter: null,
-    shouldRetry: null,
-    contentEncoding: null,
   };
 }
