@@ -11,6 +11,7 @@ import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
+import { stopInOrder } from './stopping.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -51,7 +52,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   clientErrors.watch(app.server);
 
   observeRequests(app, clock);
-  refuseWhileStopping(app);
+  stopInOrder(app, isPublic);
   authenticate(app, options.apiKeys);
   if (options.apiKeys.length === 0) refuseForeignPages(app);
   refuseUnknownRoutes(app);
@@ -62,19 +63,6 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });
   return app;
-}
-
-function refuseWhileStopping(app: FastifyInstance): void {
-  let stopping = false;
-  app.addHook('preClose', async () => {
-    stopping = true;
-  });
-  app.addHook('onRequest', async (request) => {
-    if (!stopping || isPublic(request)) return;
-    throw new HttpError(503, 'The service is stopping. Try again later.', {
-      headers: { connection: 'close', 'retry-after': '5' },
-    });
-  });
 }
 
 /** Before any body is read, and for unknown routes too: who has no key learns nothing of what is there. */

@@ -98,6 +98,50 @@ describe('while the service stops', () => {
   });
 });
 
+describe('the close of the service', () => {
+  /** An app whose lists wait until they are let go. */
+  async function slowApp() {
+    const [asked, mayEnd] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    onTestFinished(() => mayEnd.resolve());
+    const { app } = createTestApp({
+      store: (store) => ({
+        async listFiles(query) {
+          asked.resolve();
+          await mayEnd.promise;
+          return await store.listFiles(query);
+        },
+      }),
+    });
+    const client = await openRawClient(await listen(app));
+    await client.send(requestHead('GET /v1/files'));
+    await asked.promise;
+    return { app, client, letGo: () => mayEnd.resolve() };
+  }
+
+  it('ends kept-alive connections when their responses have gone out', async () => {
+    const { app, client, letGo } = await slowApp();
+    const closed = app.close();
+    await expect.poll(() => app.server.listening).toBe(false);
+    letGo();
+    await client.closed;
+    expect(client.received()).toMatch(/^HTTP\/1\.1 200 /);
+    await closed;
+  });
+
+  it('waits for what still runs after its client left', async () => {
+    const { app, client, letGo } = await slowApp();
+    client.socket.destroy();
+    await client.closed;
+    let isClosed = false;
+    const closed = app.close().then(() => (isClosed = true));
+    await expect.poll(() => app.server.listening).toBe(false);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(isClosed).toBe(false);
+    letGo();
+    await closed;
+  });
+});
+
 describe('downloads over a socket', () => {
   it('end their read where the client goes away', async () => {
     const testApp = createTestApp();
