@@ -1,4 +1,4 @@
-import { createMemoryStore } from '../../src/adapters/memory/store.ts';
+import { createMemoryStore } from '../../src/adapters/memory/index.ts';
 import { describeStoreContract } from '../contracts/store.ts';
 
-describeStoreContract('the memory store', createMemoryStore);
+describeStoreContract('the store in memory', createMemoryStore);

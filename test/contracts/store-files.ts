@@ -7,7 +7,7 @@ import {
   batchIn,
   claimStepOf,
   createBatch,
-  finishOf,
+  failOf,
   HOUR_MS,
   startBatch,
   startOf,
@@ -225,7 +225,14 @@ function describeBlobs(it: StoreIt): void {
     expect(await store.blobInUse(input.sha256)).toBe(true);
     await store.cancelBatch('ann', id, T0);
     expect(await store.blobInUse(input.sha256)).toBe(true);
-    await store.finishBatch(finishOf(await claimStepOf(store, id), 'cancelled'));
+    const { epoch, batch } = await claimStepOf(store, id);
+    await store.finishBatch({
+      ...failOf({ epoch, batch }),
+      status: 'cancelled',
+      counts: batch.counts,
+      outputFile: null,
+      errorFile: null,
+    });
     expect(await store.blobInUse(input.sha256)).toBe(false);
   });
 

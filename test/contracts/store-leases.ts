@@ -1,134 +1,99 @@
 import { describe, expect } from 'vitest';
 import {
   anEvent,
+  aBatch,
   aSegment,
-  batchIn,
   chunksOf,
   claim,
   claimOne,
   claimStepOf,
   createBatch,
-  failOf,
-  readBatch,
   refOf,
   startBatch,
   startOf,
   T0,
-  wholeSegment,
 } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 
-/** What a crash leaves behind, and how it is freed. */
+/** What a dead worker held. */
 export function describeLeases(it: StoreIt): void {
-  describe('dead leases', () => {
-    describeSteps(it);
-    describeChunks(it);
-    describeDeliveries(it);
-  });
-}
-
-function describeSteps(it: StoreIt): void {
-  it('frees a held step, and loses what its dead worker may still write', async ({ store }) => {
-    const { id } = await createBatch(store);
-    const dead = await claimStepOf(store, id);
-    await store.releaseDeadLeases(T0);
-    expect(await store.startBatch(startOf(dead))).toBe('lost');
-    const step = await claimStepOf(store, id);
-    expect(step.epoch).toBeGreaterThan(dead.epoch);
-    expect(await store.failBatch(failOf(dead))).toBe('lost');
-    expect(await store.releaseBatchStep(id, dead.epoch)).toBe('lost');
-    expect(await store.startBatch(startOf(step))).toBe('ok');
-  });
-}
-
-function describeChunks(it: StoreIt): void {
-  it('frees claimed chunks, counts a crash of each, and keeps what was done and tried', async ({ store }) => {
-    await startBatch(store, {}, chunksOf(3));
-    const [dead, whole] = (await claim(store, { limit: 2 })).map(({ chunk }) => chunk);
-    if (dead === undefined || whole === undefined) throw new Error('two chunks were to be claimed');
-    await store.commitSegments([aSegment(dead, [0]), wholeSegment(whole)], T0);
-    await store.markTrying(refOf(dead), 2);
-    await store.releaseDeadLeases(T0);
-    const again = (await claim(store)).map(({ chunk }) => chunk);
-    expect(again.map(({ number, crashes, trying }) => ({ number, crashes, trying }))).toEqual([
-      { number: 0, crashes: 1, trying: 2 },
-      { number: 2, crashes: 0, trying: null },
-    ]);
-    expect(Array.from(again[0]?.done ?? [])).toEqual([1]);
-  });
-
-  it('loses what the dead worker may still write, before and after the chunk is claimed again', async ({
-    store,
-  }) => {
-    const { id } = await startBatch(store);
-    const dead = await claimOne(store);
-    await store.releaseDeadLeases(T0);
-    for (const again of [false, true]) {
-      if (again) expect((await claimOne(store)).epoch).toBeGreaterThan(dead.epoch);
-      expect(await store.commitSegments([aSegment(dead, [0])], T0)).toEqual(['lost']);
-      expect(await store.markTrying(refOf(dead), 1)).toBe('lost');
-      await store.releaseChunks([refOf(dead)]);
-      expect((await readBatch(store, id)).counts.completed).toBe(0);
-    }
-    expect(await claim(store)).toEqual([]);
-  });
-
-  it('counts every crash', async ({ store }) => {
-    await startBatch(store);
-    for (let crashes = 0; crashes < 4; crashes++) {
-      expect(await claimOne(store)).toMatchObject({ crashes });
+  describe('leases of dead workers', () => {
+    it('free chunks: a higher epoch, one crash each, lines done stay done', async ({ store }) => {
+      await startBatch(store, {}, chunksOf(2));
+      const [first] = await claim(store, { limit: 1 });
+      if (first === undefined) return expect.unreachable();
+      await store.commitSegments([aSegment(first.chunk, [1])], T0);
       await store.releaseDeadLeases(T0);
-    }
-  });
+      const again = await claim(store);
+      expect(again.map(({ chunk }) => [chunk.number, chunk.crashes])).toEqual([
+        [0, 1],
+        [1, 0],
+      ]);
+      expect(again[0]?.chunk.epoch).toBeGreaterThan(first.chunk.epoch);
+      expect([...(again[0]?.chunk.done ?? [])]).toEqual([0b10]);
+      await store.releaseDeadLeases(T0);
+      expect((await claim(store)).map(({ chunk }) => chunk.crashes)).toEqual([2, 1]);
+    });
 
-  it('lets a cancelled batch be finalized whose chunks a dead worker held', async ({ store }) => {
-    const { id } = await startBatch(store, {}, chunksOf(2));
-    await claim(store);
-    await store.cancelBatch('ann', id, T0);
-    await store.releaseDeadLeases(T0);
-    expect(await store.findStoppedBatches('worker')).toEqual([]);
-    expect(await claimStepOf(store, id)).toMatchObject({ step: 'finalize' });
-  });
+    it('count the deaths of the line that was being tried, as long as it is the same', async ({ store }) => {
+      await startBatch(store);
+      const trying = async () => (await claimOne(store)).trying;
+      let chunk = await claimOne(store);
+      expect(await store.markTrying(refOf(chunk), 2)).toBe('ok');
+      await store.releaseDeadLeases(T0);
+      chunk = await claimOne(store);
+      expect(chunk.trying).toEqual({ place: 2, deaths: 1 });
+      await store.markTrying(refOf(chunk), 2);
+      await store.releaseDeadLeases(T0);
+      chunk = await claimOne(store);
+      expect(chunk.trying).toEqual({ place: 2, deaths: 2 });
+      await store.markTrying(refOf(chunk), 3);
+      await store.releaseDeadLeases(T0);
+      chunk = await claimOne(store);
+      expect(chunk.trying).toEqual({ place: 3, deaths: 1 });
+      await store.markTrying(refOf(chunk), null);
+      await store.releaseDeadLeases(T0);
+      expect(await trying()).toBeNull();
+    });
 
-  it('counts freed chunks no more as claimed', async ({ store }) => {
-    const { id } = await startBatch(store, { expiresAt: T0 + 1 }, chunksOf(3));
-    await claim(store);
-    await startBatch(store, { expiresAt: T0 + 2 }, chunksOf(3));
-    await store.releaseDeadLeases(T0);
-    const claims = await claim(store, { idleBatchesOnly: true, perModel: 1 });
-    expect(claims.map(({ batch }) => batch.id)).toContain(id);
-    expect(claims).toHaveLength(2);
-  });
+    it('fence the dead worker’s marks', async ({ store }) => {
+      await startBatch(store);
+      const stale = await claimOne(store);
+      await store.releaseDeadLeases(T0);
+      expect(await store.markTrying(refOf(stale), 1)).toBe('lost');
+      await claimOne(store);
+      expect(await store.markTrying(refOf(stale), 1)).toBe('lost');
+    });
 
-  it('leaves what nobody held as it was', async ({ store }) => {
-    const { id } = await startBatch(store);
-    const ended = await batchIn(store, 'completed');
-    const before = await readBatch(store, id);
-    await store.releaseDeadLeases(T0);
-    expect(await store.getBatch('ann', id)).toEqual(before);
-    expect(await store.getBatch('ann', ended.id)).toEqual(ended);
-    expect(await claimOne(store)).toMatchObject({ epoch: 1, crashes: 0 });
-  });
-}
+    it('free steps, and fence the dead worker’s writes', async ({ store }) => {
+      const { id } = await createBatch(store);
+      const stale = await claimStepOf(store, id);
+      await store.releaseDeadLeases(T0);
+      expect(await store.startBatch(startOf(stale))).toBe('lost');
+      const fresh = await claimStepOf(store, id);
+      expect(await store.startBatch(startOf(stale))).toBe('lost');
+      expect(await store.startBatch(startOf(fresh))).toBe('ok');
+    });
 
-function describeDeliveries(it: StoreIt): void {
-  it('frees held deliveries, uncounted, and loses what their dead worker may still settle', async ({
-    store,
-  }) => {
-    const batch = await createBatch(store);
-    const other = await createBatch(store);
-    await store.failBatch(
-      failOf(await claimStepOf(store, batch.id), { event: anEvent(batch, 'batch.failed', T0, ['http://a']) }),
-    );
-    const [dead] = await store.claimDeliveries('dead', T0, 10);
-    if (dead === undefined) throw new Error('a delivery was to be claimed');
-    await store.releaseDeadLeases(T0);
-    expect(await store.settleDelivery(dead.id, dead.epoch, T0, { kind: 'delivered', statusCode: 200 })).toBe(
-      'lost',
-    );
-    const [again] = await store.claimDeliveries('worker', T0, 10);
-    expect(again).toMatchObject({ id: dead.id, attempts: 0 });
-    expect(again?.epoch).toBeGreaterThan(dead.epoch);
-    expect(await store.getBatch('ann', other.id)).toEqual(other);
+    it('free deliveries without counting an attempt', async ({ store }) => {
+      const batch = aBatch();
+      await store.createBatch(batch, anEvent(batch, 'batch.queued', T0, ['https://a.example']));
+      const [stale] = await store.claimDeliveries('dead', T0, 10);
+      await store.releaseDeadLeases(T0);
+      const [fresh] = await store.claimDeliveries('w', T0, 10);
+      expect(fresh).toMatchObject({ id: stale?.id, attempts: 0 });
+      const settle = async (epoch: number | undefined) =>
+        await store.settleDelivery(fresh?.id ?? '', epoch ?? -1, T0, { kind: 'delivered', statusCode: 200 });
+      expect(await settle(stale?.epoch)).toBe('lost');
+      expect(await settle(fresh?.epoch)).toBe('ok');
+    });
+
+    it('leave finished chunks alone, and let a stopped batch be finalized', async ({ store }) => {
+      const { id } = await startBatch(store);
+      await claimOne(store);
+      await store.cancelBatch('ann', id, T0);
+      await store.releaseDeadLeases(T0);
+      expect((await store.claimBatchStep('w', T0))?.step).toBe('finalize');
+    });
   });
 }

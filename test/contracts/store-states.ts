@@ -1,127 +1,123 @@
 import { describe, expect } from 'vitest';
-import type { CancelResult, Fenced, Store } from '../../src/engine/ports.ts';
-import { batchIn, claimStepOf, failOf, finishOf, readBatch, startOf, T0 } from '../helpers/store-fixtures.ts';
-import type { FinishOptions, Situation } from '../helpers/store-fixtures.ts';
+import { isTerminal } from '../../src/engine/batch.ts';
+import {
+  batchIn,
+  claimStepOf,
+  createBatch,
+  finishOf,
+  readBatch,
+  startBatch,
+  startOf,
+  T0,
+} from '../helpers/store-fixtures.ts';
+import type { Situation } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 
-const NOW = T0 + 50;
+const SITUATIONS: readonly Situation[] = [
+  'validating',
+  'failed',
+  'in_progress',
+  'finalizing as completed',
+  'finalizing as expired',
+  'completed',
+  'expired',
+  'cancelling',
+  'cancelled',
+];
 
-/** Verbs that may change a batch's state. `fatal`: the store rejects, because the caller confuses states. */
-interface Row {
-  readonly cancel: 'changed' | 'unchanged' | 'refused';
-  readonly start: Fenced;
-  readonly fail: Fenced;
-  readonly expire: boolean;
-  readonly completed: Fenced | 'fatal';
-  readonly expired: Fenced | 'fatal';
-  readonly cancelled: Fenced | 'fatal';
-}
+const LATER = T0 + 5000;
 
-const ENDED: Row = {
-  cancel: 'refused',
-  start: 'lost',
-  fail: 'lost',
-  expire: false,
-  completed: 'lost',
-  expired: 'lost',
-  cancelled: 'lost',
-};
-const FINALIZING: Row = { ...ENDED, completed: 'fatal', expired: 'fatal', cancelled: 'fatal' };
-
-/** What each verb does in each situation; for verbs that need a claimed step, one that is claimed where it can be. */
-const TABLE: Readonly<Record<Situation, Row>> = {
-  validating: { ...FINALIZING, cancel: 'changed', start: 'ok', fail: 'ok' },
-  in_progress: { ...ENDED, cancel: 'changed', expire: true },
-  'finalizing as completed': { ...FINALIZING, completed: 'ok' },
-  'finalizing as expired': { ...FINALIZING, expired: 'ok' },
-  cancelling: { ...FINALIZING, cancel: 'unchanged', cancelled: 'ok' },
-  failed: ENDED,
-  completed: ENDED,
-  expired: ENDED,
-  cancelled: { ...ENDED, cancel: 'unchanged' },
-};
-
-const STEPLESS: readonly Situation[] = ['in_progress', 'failed', 'completed', 'expired', 'cancelled'];
-
-/** The claimed step of the batch; where there is none to claim, the epoch of the last one that was. */
-async function stepIn(store: Store, situation: Situation, id: string) {
-  if (!STEPLESS.includes(situation)) return await claimStepOf(store, id);
-  const epoch = situation === 'in_progress' || situation === 'failed' ? 1 : 2;
-  return { batch: await readBatch(store, id), epoch };
-}
-
-function cancelKind(result: CancelResult): string {
-  if (result.kind !== 'ok') return result.kind;
-  return result.changed ? 'changed' : 'unchanged';
-}
-
-/** Every state with every verb that may change it. */
+/** The states of a batch and who may change them. */
 export function describeStates(it: StoreIt): void {
   describe('states', () => {
-    for (const [situation, row] of Object.entries(TABLE) as [Situation, Row][]) {
-      describeCancel(it, situation, row);
-      describeStartAndFail(it, situation, row);
-      describeExpire(it, situation, row);
-      for (const end of ['completed', 'expired', 'cancelled'] as const)
-        describeFinish(it, situation, end, row[end]);
+    describeCancel(it);
+    describeExpiry(it);
+    describeTimestamps(it);
+  });
+}
+
+function describeCancel(it: StoreIt): void {
+  for (const situation of SITUATIONS) {
+    it(`cancel of a batch that is ${situation}`, async ({ store }) => {
+      const before = await batchIn(store, situation);
+      const result = await store.cancelBatch('ann', before.id, LATER);
+      const after = await readBatch(store, before.id);
+      if (situation === 'validating' || situation === 'in_progress') {
+        expect(result).toEqual({ kind: 'ok', changed: true, batch: after });
+        expect(after).toEqual({ ...before, status: 'cancelling', cancellingAt: LATER });
+      } else if (situation === 'cancelling' || situation === 'cancelled') {
+        expect(result).toEqual({ kind: 'ok', changed: false, batch: before });
+        expect(after).toEqual(before);
+      } else {
+        expect(result).toEqual({ kind: 'refused', status: before.status });
+        expect(after).toEqual(before);
+      }
+    });
+  }
+
+  it('cancel of an unknown batch, and of another owner’s, finds nothing', async ({ store }) => {
+    const batch = await createBatch(store);
+    expect(await store.cancelBatch('bob', batch.id, LATER)).toEqual({ kind: 'missing' });
+    expect(await store.cancelBatch('ann', 'batch_unknown', LATER)).toEqual({ kind: 'missing' });
+    expect((await readBatch(store, batch.id)).status).toBe('validating');
+  });
+}
+
+function describeExpiry(it: StoreIt): void {
+  for (const situation of SITUATIONS) {
+    it(`the deadline of a batch that is ${situation}`, async ({ store }) => {
+      const before = await batchIn(store, situation);
+      expect(await store.expireBatches(before.expiresAt - 1)).toBe(0);
+      const expires = situation === 'in_progress';
+      expect(await store.expireBatches(before.expiresAt)).toBe(expires ? 1 : 0);
+      const after = await readBatch(store, before.id);
+      expect(after).toEqual(
+        expires
+          ? { ...before, status: 'finalizing', ending: 'expired', finalizingAt: before.expiresAt }
+          : before,
+      );
+    });
+  }
+
+  it('expires each batch at its own deadline, and answers how many', async ({ store }) => {
+    const first = await startBatch(store, { expiresAt: T0 + 10 });
+    const second = await startBatch(store, { expiresAt: T0 + 10 });
+    const later = await startBatch(store, { expiresAt: T0 + 20 });
+    expect(await store.expireBatches(T0 + 15)).toBe(2);
+    const statuses = [first, second, later].map(async ({ id }) => (await readBatch(store, id)).status);
+    expect(await Promise.all(statuses)).toEqual(['finalizing', 'finalizing', 'in_progress']);
+  });
+}
+
+function describeTimestamps(it: StoreIt): void {
+  it('are set by the step that makes them true, and by no other', async ({ store }) => {
+    const batch = await createBatch(store);
+    const prepare = await claimStepOf(store, batch.id);
+    await store.startBatch(startOf(prepare, { now: T0 + 1 }));
+    await store.expireBatches(batch.expiresAt);
+    const finalize = await claimStepOf(store, batch.id);
+    await store.finishBatch(finishOf(finalize, 'expired', { now: batch.expiresAt + 9 }));
+    expect(await readBatch(store, batch.id)).toMatchObject({
+      status: 'expired',
+      inProgressAt: T0 + 1,
+      finalizingAt: batch.expiresAt,
+      expiredAt: batch.expiresAt + 9,
+      completedAt: null,
+      failedAt: null,
+      cancellingAt: null,
+      cancelledAt: null,
+    });
+  });
+
+  it('of each terminal state name just that one', async ({ store }) => {
+    for (const status of ['completed', 'failed', 'expired', 'cancelled'] as const) {
+      const batch = await batchIn(store, status);
+      expect(isTerminal(batch.status)).toBe(true);
+      const { completedAt, failedAt, expiredAt, cancelledAt } = batch;
+      const set = Object.entries({ completedAt, failedAt, expiredAt, cancelledAt }).filter(
+        ([, at]) => at !== null,
+      );
+      expect(set).toEqual([[`${status}At`, T0]]);
     }
-  });
-}
-
-function describeCancel(it: StoreIt, situation: Situation, row: Row): void {
-  it(`${situation}, on cancel: ${row.cancel}`, async ({ store }) => {
-    const before = await batchIn(store, situation);
-    const result = await store.cancelBatch('ann', before.id, NOW);
-    expect(cancelKind(result)).toBe(row.cancel);
-    if (result.kind === 'refused') expect(result.status).toBe(before.status);
-    const change = row.cancel === 'changed' ? { status: 'cancelling', cancellingAt: NOW } : {};
-    expect(await store.getBatch('ann', before.id)).toEqual({ ...before, ...change });
-  });
-}
-
-function describeStartAndFail(it: StoreIt, situation: Situation, row: Row): void {
-  it(`${situation}, on start: ${row.start}`, async ({ store }) => {
-    const before = await batchIn(store, situation);
-    const step = await stepIn(store, situation, before.id);
-    expect(await store.startBatch(startOf(step, { now: NOW, model: 'large' }))).toBe(row.start);
-    const counts = { total: 4, completed: 0, failed: 0 };
-    const change =
-      row.start === 'ok' ? { status: 'in_progress', inProgressAt: NOW, model: 'large', counts } : {};
-    expect(await store.getBatch('ann', before.id)).toEqual({ ...before, ...change });
-  });
-
-  it(`${situation}, on fail: ${row.fail}`, async ({ store }) => {
-    const before = await batchIn(store, situation);
-    const fail = failOf(await stepIn(store, situation, before.id), { now: NOW });
-    expect(await store.failBatch(fail)).toBe(row.fail);
-    const change = row.fail === 'ok' ? { status: 'failed', failedAt: NOW, errors: fail.errors } : {};
-    expect(await store.getBatch('ann', before.id)).toEqual({ ...before, ...change });
-  });
-}
-
-function describeExpire(it: StoreIt, situation: Situation, row: Row): void {
-  it(`${situation}, past its deadline: ${row.expire ? 'finalizing' : 'unchanged'}`, async ({ store }) => {
-    const before = await batchIn(store, situation);
-    expect(await store.expireBatches(before.expiresAt)).toBe(row.expire ? 1 : 0);
-    const change = { status: 'finalizing', ending: 'expired', finalizingAt: before.expiresAt };
-    expect(await store.getBatch('ann', before.id)).toEqual({ ...before, ...(row.expire ? change : {}) });
-  });
-}
-
-function describeFinish(
-  it: StoreIt,
-  situation: Situation,
-  end: FinishOptions['status'],
-  expected: Fenced | 'fatal',
-): void {
-  it(`${situation}, on finish as ${end}: ${expected}`, async ({ store }) => {
-    const before = await batchIn(store, situation);
-    const step = await stepIn(store, situation, before.id);
-    const finished = store.finishBatch(finishOf(step, end, { now: NOW }));
-    if (expected === 'fatal') await expect(finished).rejects.toThrow(before.id);
-    else expect(await finished).toBe(expected);
-    const time = { completed: 'completedAt', expired: 'expiredAt', cancelled: 'cancelledAt' }[end];
-    const change = expected === 'ok' ? { status: end, [time]: NOW } : {};
-    expect(await store.getBatch('ann', before.id)).toEqual({ ...before, ...change });
   });
 }
