@@ -24,7 +24,7 @@ export interface WorkerOptions {
 }
 
 export interface Worker {
-  /** Takes over what dead workers left, then works until `stop`. */
+  /** Takes over what dead workers left, then works until `stop`. With SQLite, a store has one worker at a time. */
   start(): Promise<void>;
   /**
    * Claims nothing more, lets requests in flight end for `graceMs` (default 0), aborts the rest, commits what
