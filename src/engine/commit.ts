@@ -31,6 +31,8 @@ export interface CommitterOptions {
   readonly ctx: EngineContext;
   /** Told of each segment; `lost`: another worker has the chunk now. */
   readonly onCommitted: (run: ChunkRun, lines: number, fenced: Fenced) => void;
+  /** Told after each group: it may have been the backlog that held requests back. */
+  readonly onWritten: () => void;
 }
 
 /** Lines of one chunk that are to become one segment. */
@@ -47,7 +49,7 @@ type Gathered = Map<ChunkRun, Gathering>;
 /** The segments whose bytes are in the result log already, by batch. */
 type Appended = Map<string, [ChunkRun, NewSegment][]>;
 
-export function createCommitter({ ctx, onCommitted }: CommitterOptions): Committer {
+export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOptions): Committer {
   let gathered: Gathered = new Map();
   let gatheredBytes = 0;
   let writing: Promise<void> | null = null;
@@ -72,6 +74,7 @@ export function createCommitter({ ctx, onCommitted }: CommitterOptions): Committ
     writing = writeUntilDone(group)
       .then(() => {
         gatheredBytes -= bytes;
+        onWritten();
       })
       .finally(() => {
         writing = null;

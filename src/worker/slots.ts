@@ -96,6 +96,7 @@ export function createSlots(options: SlotsOptions): Slots {
       ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line cannot be noted before it is tried');
     }
     suspects.ended(line);
+    gates.noteAborted(line.run.model);
     free(line);
     waiting.add(line, STORE_PAUSE_MS);
     onLanded(line.run);

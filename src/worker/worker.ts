@@ -52,7 +52,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     onOpen: () => slots.fill(),
   });
   const waiting = createWaitHeap<Line>(ctx.clock, (line) => slots.retryDue(line));
-  const committer = createCommitter({ ctx, onCommitted });
+  const committer = createCommitter({ ctx, onCommitted, onWritten: () => slots.fill() });
   const slots = createSlots({
     ctx,
     lanes,

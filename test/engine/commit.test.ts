@@ -33,11 +33,14 @@ async function setUp(lines = 10) {
   const { id } = await submit(engine, inputLines(lines));
   const run = await claimChunk(engine);
   const committed: [number, Fenced][] = [];
+  /** Whether there was a backlog after each group. */
+  const written: boolean[] = [];
   const committer = createCommitter({
     ctx: engine.context,
     onCommitted: (_run, count, fenced) => committed.push([count, fenced]),
+    onWritten: () => written.push(committer.backlogged),
   });
-  return { engine, id, run, clock, log, fail, store, results, committer, committed };
+  return { written, engine, id, run, clock, log, fail, store, results, committer, committed };
 }
 
 async function claimChunk(engine: Engine): Promise<ChunkRun> {
@@ -140,10 +143,12 @@ describe('storage that fails', () => {
 
 describe('more than can be written', () => {
   it('is a backlog until it is written', async () => {
-    const { run, committer } = await setUp();
+    const { run, committer, written } = await setUp();
     for (let place = 0; place < 5; place++) committer.add(run, place, result(16 * 1024 * 1024));
     expect(committer.backlogged).toBe(true);
     await committer.flush();
     expect(committer.backlogged).toBe(false);
+    // Whoever held requests back is told when they may go on.
+    expect(written.at(-1)).toBe(false);
   });
 });
