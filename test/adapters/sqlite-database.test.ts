@@ -115,29 +115,3 @@ describe('a SQLite database', () => {
     expect(open(path).pragma('integrity_check', { simple: true })).toBe('ok');
   });
 });
-
-describe('the queries that workers repeat', () => {
-  it.each([
-    [
-      'claimBatchStep',
-      "select seq from batches where status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0 order by priority desc, expires_at, seq limit 1",
-    ],
-    ['expireBatches', "select seq from batches where status = 'in_progress' and expires_at <= 5"],
-    [
-      'findStoppedBatches',
-      "select b.id from batches b where b.chunks_claimed > 0 and b.status <> 'in_progress'",
-    ],
-    [
-      'claimDeliveries',
-      "select seq from deliveries where state = 'pending' and next_at <= 5 order by next_at limit 1",
-    ],
-    ['blobInUse', "select 1 from files where sha256 = 'x'"],
-    ['readSegments', 'select log_position from segments where batch = 1 and chunk = 1 order by seq'],
-    ['getBatch', 'select sum(completed) from chunks where batch = 1'],
-  ])('%s does not scan a table', (_name, sql) => {
-    const db = openDatabase(':memory:');
-    onTestFinished(() => void db.close());
-    const plan = db.prepare<[], { detail: string }>(`explain query plan ${sql}`).all();
-    for (const { detail } of plan) expect(detail).not.toMatch(/^SCAN \w+$/);
-  });
-});

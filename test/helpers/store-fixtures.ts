@@ -134,6 +134,14 @@ export function refOf(chunk: ClaimedChunk): ChunkRef {
   return { batchId: chunk.batchId, chunkNumber: chunk.number, epoch: chunk.epoch };
 }
 
+/** The record with its bytes as arrays, so that any kind of byte array compares equal. */
+export function withPlainBytes(record: object): Record<string, unknown> {
+  const entries = Object.entries(record) as [string, unknown][];
+  return Object.fromEntries(
+    entries.map(([key, value]) => [key, value instanceof Uint8Array ? [...value] : value]),
+  );
+}
+
 /** Inserts a validating batch. */
 export async function createBatch(store: Store, fields: Partial<Batch> = {}): Promise<Batch> {
   const batch = aBatch(fields);

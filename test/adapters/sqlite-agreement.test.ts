@@ -1,0 +1,236 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { createMemoryStore } from '../../src/adapters/memory/store.ts';
+import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
+import type { Delivery } from '../../src/engine/event.ts';
+import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
+import {
+  aBatch,
+  aChunk,
+  aFile,
+  anEvent,
+  aSegment,
+  claim,
+  failOf,
+  finishOf,
+  refOf,
+  startOf,
+  T0,
+  withPlainBytes,
+} from '../helpers/store-fixtures.ts';
+
+/** Two stores that are told the same, and what they answered so far. */
+interface World {
+  /** Does the same on both stores; fails where they answer differently, else answers what both did. */
+  readonly both: <T>(verb: (store: Store, side: 0 | 1) => Promise<T>) => Promise<readonly [T, T] | null>;
+  readonly batches: string[];
+  readonly files: string[];
+  readonly steps: BatchStep[];
+  readonly claims: ChunkClaim[];
+  /** The ids of deliveries are random, hence one of each store. */
+  readonly deliveries: (readonly [Delivery, Delivery])[];
+}
+
+/** One of the items, or undefined where there are none. Old ones stay: fences are to hold. */
+function pick<T>(items: readonly T[], n: number): T | undefined {
+  return items[items.length - 1 - (n % Math.max(1, Math.min(items.length, 5)))];
+}
+
+type Action = (world: World, n: number, m: number) => Promise<unknown>;
+
+const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
+  async create({ both, batches }, n, m) {
+    const batch = aBatch({ createdAt: T0 + (m % 2), priority: n % 2, expiresAt: T0 + 10 + (m % 4) });
+    const event = anEvent(batch, 'batch.queued', T0 + (m % 3), ['http://a', 'http://b'].slice(0, n % 3));
+    batches.push(batch.id);
+    await both((store) => store.createBatch(batch, event));
+  },
+  async claimStep({ both, steps }) {
+    const step = await both((store) => store.claimBatchStep('worker', T0));
+    if (step?.[0] != null) steps.push(step[0]);
+  },
+  async start({ both, steps }, n, m) {
+    const step = pick(steps, n);
+    if (step === undefined) return;
+    const chunks = Array.from({ length: 1 + (m % 5) }, (_, number) =>
+      aChunk(number, { model: 'aab'[(m + number) % 3] ?? 'a', lineCount: 1 + ((m + number) % 3) }),
+    );
+    const start = startOf(step, { chunks });
+    await both((store) => store.startBatch(start));
+  },
+  async fail({ both, steps }, n) {
+    const step = pick(steps, n);
+    if (step === undefined) return;
+    const fail = failOf(step);
+    await both((store) => store.failBatch(fail));
+  },
+  async finish({ both, steps }, n, m) {
+    const step = pick(steps, n);
+    if (step === undefined) return;
+    const right = step.batch.status === 'cancelling' ? 'cancelled' : (step.batch.ending ?? 'completed');
+    const end = m % 4 === 0 ? 'expired' : right;
+    const finish = finishOf(step, end, { outputFile: m % 2 === 0 ? aFile({ filename: end }) : null });
+    await both((store) => store.finishBatch(finish));
+  },
+  async releaseStep({ both, steps }, n) {
+    const step = pick(steps, n);
+    if (step !== undefined) await both((store) => store.releaseBatchStep(step.batch.id, step.epoch));
+  },
+  async cancel({ both, batches }, n, m) {
+    const id = pick(batches, n) ?? 'batch_unknown';
+    await both((store) => store.cancelBatch(m % 9 === 0 ? 'bob' : 'ann', id, T0 + 5));
+  },
+  expire: ({ both }, n) => both((store) => store.expireBatches(T0 + 9 + (n % 6))),
+  die: ({ both }, n) => both((store) => (n % 3 === 0 ? store.releaseDeadLeases(T0) : store.ping())),
+};
+
+const CHUNK_ACTIONS: Readonly<Record<string, Action>> = {
+  async claim({ both, claims }, n, m) {
+    const query = {
+      limit: 1 + (n % 4),
+      perModel: 1 + (m % 3),
+      idleBatchesOnly: n % 5 === 0,
+      minPriority: m % 4 === 0 ? 1 : 0,
+    };
+    const claimed = await both(async (store) =>
+      (await claim(store, query)).map(({ batch, chunk }) => ({ batch, chunk: { ...chunk } })),
+    );
+    claims.push(...(claimed?.[0] ?? []));
+  },
+  async commit({ both, claims }, n, m) {
+    const segments = [pick(claims, n), pick(claims, m)].flatMap((held) => {
+      if (held === undefined) return [];
+      const places = [...Array(held.chunk.lineCount).keys()].filter((place) => ((n + m) >> place) % 2 === 0);
+      return places.length === 0 ? [] : [aSegment(held.chunk, places, { failed: [1], logPosition: n })];
+    });
+    await both((store) => store.commitSegments(segments, T0 + 7));
+  },
+  async release({ both, claims }, n, m) {
+    const chunks = [pick(claims, n), pick(claims, m)].flatMap((held) =>
+      held === undefined ? [] : [refOf(held.chunk)],
+    );
+    await both((store) => store.releaseChunks(chunks));
+  },
+  async tryAlone({ both, claims }, n, m) {
+    const held = pick(claims, n);
+    if (held !== undefined) {
+      await both((store) => store.markTrying(refOf(held.chunk), m % 3 === 0 ? null : m % 3));
+    }
+  },
+};
+
+const OTHER_ACTIONS: Readonly<Record<string, Action>> = {
+  async claimDeliveries({ both, deliveries }, n, m) {
+    const claimed = await both((store) => store.claimDeliveries('worker', T0 + (n % 4), 1 + (m % 2)));
+    claimed?.[0].forEach((delivery, i) => deliveries.push([delivery, claimed[1][i] ?? delivery]));
+  },
+  async settle({ both, deliveries }, n, m) {
+    const pair = pick(deliveries, n);
+    if (pair === undefined) return;
+    const failure = { statusCode: null, error: 'no connection' };
+    const result = (
+      [
+        { kind: 'delivered', statusCode: 200 },
+        { kind: 'retry', at: T0 + (m % 5), ...failure },
+        { kind: 'failed', ...failure },
+      ] as const
+    )[m % 3];
+    if (result === undefined) return;
+    await both((store, side) => store.settleDelivery(pair[side].id, pair[side].epoch, T0, result));
+  },
+  async giveBack({ both, deliveries }, n) {
+    const pair = pick(deliveries, n);
+    if (pair !== undefined) await both((store, side) => store.releaseDeliveries([pair[side]]));
+  },
+  purge: ({ both }, n) => both((store) => store.purgeEvents(T0 + (n % 4))),
+  async insertFile({ both, files, batches }, n, m) {
+    const input = batches.length > 0 && n % 2 === 0 ? 'file-input' : undefined;
+    const file = aFile({
+      ...(input === undefined ? {} : { id: input }),
+      createdAt: T0 + (m % 3),
+      expiresAt: n % 3 === 0 ? null : T0 + (m % 6),
+    });
+    files.push(file.id);
+    await both((store) => store.insertFile(file));
+  },
+  async listFiles({ both, files }, n, m) {
+    const after = m % 3 === 0 ? pick(files, n) : undefined;
+    const order = n % 2 === 0 ? 'asc' : 'desc';
+    await both((store) =>
+      store.listFiles({ owner: 'ann', order, after, limit: 1 + (m % 4), now: T0 + (n % 4) }),
+    );
+  },
+  async deleteFile({ both, files }, n, m) {
+    await both((store) => store.deleteFile('ann', pick(files, n) ?? 'file-unknown', T0 + (m % 4)));
+  },
+  expireFiles: ({ both }, n) =>
+    both(async (store) =>
+      (await store.expireFiles(T0 + (n % 7), 100)).map(({ sha256 }) => sha256).toSorted(),
+    ),
+};
+
+const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS };
+/** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
+const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
+const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];
+
+/** What can be seen of a store's batches and chunks. */
+async function observe(store: Store, batches: readonly string[]): Promise<unknown> {
+  const chunks = batches.map(async (id) => (await store.readChunks(id, 0, 100)).map(withPlainBytes));
+  return {
+    list: await store.listBatches('ann', undefined, 1000),
+    stopped: (await store.findStoppedBatches('worker')).toSorted(),
+    chunks: await Promise.all(chunks),
+  };
+}
+
+/** Comparable: the ids of deliveries are random, and a byte array may be of any kind. */
+function normalized(answer: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(answer ?? null, (_key, value: unknown) => {
+      if (typeof value === 'string') return value.replace(/^dlv_[0-9a-f]{32}$/, 'dlv_…');
+      return value instanceof Uint8Array ? [...value] : value;
+    }).replaceAll(/\{"type":"Buffer","data":(\[[\d,]*\])\}/g, '$1'),
+  ) as unknown;
+}
+
+function createWorld(stores: readonly [Store, Store]): World {
+  return {
+    async both(verb) {
+      const [first, second] = await Promise.allSettled(
+        stores.map((store, side) => verb(store, side === 0 ? 0 : 1)),
+      );
+      if (first === undefined || second === undefined) return null;
+      expect(second.status).toBe(first.status);
+      if (first.status === 'rejected' || second.status === 'rejected') return null;
+      expect(normalized(second.value)).toEqual(normalized(first.value));
+      return [first.value, second.value];
+    },
+    batches: [],
+    files: [],
+    steps: [],
+    claims: [],
+    deliveries: [],
+  };
+}
+
+describe('the stores in SQLite and in memory', () => {
+  it('answer alike, whatever they are told', async () => {
+    const action = fc.tuple(fc.constantFrom(...DRAWN), fc.nat(999), fc.nat(999));
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { minLength: 50, maxLength: 200, size: 'max' }), async (actions) => {
+        const stores = [createMemoryStore(), openSqliteStore({ path: ':memory:' })] as const;
+        const world = createWorld(stores);
+        try {
+          for (const [name, n, m] of actions) {
+            await ACTIONS[name]?.(world, n, m);
+            await world.both((store) => observe(store, world.batches));
+          }
+        } finally {
+          for (const store of stores) await store.close();
+        }
+      }),
+      { numRuns: 60, interruptAfterTimeLimit: 10_000 },
+    );
+  });
+});

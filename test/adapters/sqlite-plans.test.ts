@@ -1,0 +1,45 @@
+import Database from 'better-sqlite3';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
+import { openDatabase } from '../../src/adapters/sqlite/open.ts';
+
+/** The text of each statement that the store prepares. */
+async function preparedStatements(): Promise<string[]> {
+  const prepare = vi.spyOn(Database.prototype, 'prepare');
+  const store = openSqliteStore({ path: ':memory:' });
+  const texts = prepare.mock.calls.map(([text]) => text);
+  prepare.mockRestore();
+  await store.close();
+  return texts.map((text) => text.replaceAll(/\s+/g, ' ').trim());
+}
+
+/** What SQLite would do, one line a step. */
+function explain(db: Database.Database, text: string): string[] {
+  const names = [...text.matchAll(/:(\w+)/g)].map(([, name]) => [name, 1]);
+  const values = names.length > 0 ? [Object.fromEntries(names)] : [...text.matchAll(/\?/g)].map(() => 1);
+  const steps = db
+    .prepare<unknown[], { readonly detail: string }>(`explain query plan ${text}`)
+    .all(...values);
+  return steps.map(({ detail }) => detail);
+}
+
+describe('the statements of the SQLite store', () => {
+  it('never read a whole table, nor sort what an index could give in order', async () => {
+    const db = openDatabase(':memory:');
+    onTestFinished(() => void db.close());
+    const tables = db
+      .prepare<[], string>("select name from sqlite_master where type = 'table'")
+      .pluck()
+      .all();
+    // Single letters are the aliases of tables in joins and subqueries; `m` is the list of models that a claim walks.
+    const wholeTable = new RegExp(`^SCAN (${tables.join('|')}|[a-ln-z])$`);
+    const statements = (await preparedStatements()).filter((text) => !/\bmigrations\b/.test(text));
+    expect(statements.length).toBeGreaterThan(40);
+    const faults = statements.flatMap((text) =>
+      explain(db, text)
+        .filter((step) => wholeTable.test(step) || step.startsWith('USE TEMP B-TREE'))
+        .map((step) => `${step}: ${text}`),
+    );
+    expect(faults).toEqual([]);
+  });
+});
