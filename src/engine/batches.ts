@@ -37,7 +37,9 @@ export async function createBatch(ctx: EngineContext, request: CreateBatchReques
   checkIntegerRange('priority', request.priority ?? 0, -100, 100);
   checkWebhookUrl(ctx, request.webhookUrl ?? null);
 
-  const batch = newBatch(request, ctx.clock.now(), windowMs);
+  const now = ctx.clock.now();
+  const deadline = Math.max(now, ctx.clock.wall()) + windowMs;
+  const batch = newBatch(request, now, deadline);
   await ctx.store.createBatch(batch, newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt));
   ctx.log.info(
     { batchId: batch.id, owner: batch.owner, endpoint: batch.endpoint, inputFileId: batch.inputFileId },
@@ -47,7 +49,7 @@ export async function createBatch(ctx: EngineContext, request: CreateBatchReques
   return batch;
 }
 
-function newBatch(request: CreateBatchRequest, now: number, windowMs: number): Batch {
+function newBatch(request: CreateBatchRequest, now: number, deadline: number): Batch {
   return {
     id: newBatchId(now),
     owner: request.owner,
@@ -67,7 +69,7 @@ function newBatch(request: CreateBatchRequest, now: number, windowMs: number): B
     webhookUrl: request.webhookUrl ?? null,
     outputExpiresAfterSeconds: request.outputExpiresAfterSeconds ?? null,
     createdAt: now,
-    expiresAt: now + windowMs,
+    expiresAt: deadline,
     inProgressAt: null,
     finalizingAt: null,
     completedAt: null,

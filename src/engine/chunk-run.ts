@@ -5,14 +5,17 @@ import type { EngineContext } from './context.ts';
 import { locateLine } from './line.ts';
 import type { ChunkClaim, ChunkRef, RunningBatch, UpstreamRequest } from './ports.ts';
 
-/** A line of which this many processes died while they tried it alone is given up. */
-const DEATHS_OF_POISON = 2;
+/** A line with this many deaths is given up; one while nothing else was in flight counts twice. */
+const DEATHS_OF_POISON = 3;
+/** So long after it was claimed are all lines of a chunk suspects whose last process died, milliseconds. */
+const TRIAL_MS = 1000;
 
 /**
  * Which lines may run beside this one. After a crash any line that was in flight may have caused it. `free`: all.
- * `suspect`: only one of its chunk at a time. `prime`, being tried when the process died: no suspect at all.
+ * `suspect`: only one of its chunk at a time. `prime`, being tried when the process died: no suspect at all. `accused`,
+ * being tried so: no line at all.
  */
-export type Suspicion = 'free' | 'suspect' | 'prime';
+export type Suspicion = 'free' | 'suspect' | 'prime' | 'accused';
 
 /** One line of a claimed chunk that has no result yet. */
 export interface Line {
@@ -48,9 +51,11 @@ export class ChunkRun {
   readonly #numbers: readonly number[];
   readonly #places: readonly number[];
   readonly #inputs: readonly Buffer[];
-  readonly #hasPrime: boolean;
+  /** Of the first line. */
+  readonly #first: 'prime' | 'accused' | null;
   /** So many of the first lines are suspects. */
   readonly #suspects: number;
+  readonly #isOnTrial: () => boolean;
   #next = 0;
 
   private constructor(
@@ -59,6 +64,7 @@ export class ChunkRun {
     places: readonly number[],
     inputs: readonly Buffer[],
     suspects: number,
+    isOnTrial: () => boolean,
   ) {
     const { batch, chunk } = claim;
     this.batch = batch;
@@ -68,12 +74,14 @@ export class ChunkRun {
     this.uncommitted = places.length;
     this.#numbers = numbers;
     const tried = chunk.trying === null ? -1 : places.indexOf(chunk.trying.place);
-    const isPoison = tried !== -1 && (chunk.trying?.deaths ?? 0) >= DEATHS_OF_POISON;
-    this.#hasPrime = tried !== -1 && !isPoison;
+    const deaths = tried === -1 ? 0 : (chunk.trying?.deaths ?? 0);
+    const isPoison = deaths >= DEATHS_OF_POISON;
+    this.#first = deaths === 0 || isPoison ? null : deaths === 1 ? 'prime' : 'accused';
     this.#suspects = chunk.crashes * suspects;
+    this.#isOnTrial = isOnTrial;
     this.poison = isPoison ? this.#line(places[tried] as number, inputs[tried] as Buffer, 'free') : null;
     const others = places.map((_, at) => at).filter((at) => at !== tried);
-    const order = this.#hasPrime ? [tried, ...others] : others;
+    const order = this.#first !== null ? [tried, ...others] : others;
     this.#places = order.map((at) => places[at] as number);
     this.#inputs = order.map((at) => inputs[at] as Buffer);
   }
@@ -81,13 +89,16 @@ export class ChunkRun {
   /**
    * Reads the chunk's undone lines into memory. Where a process died while it held the chunk, its first `suspects`
    * undone lines are tried alone: as many as can have been in flight, for lines are taken in order. Lines that waited
-   * for a retry may stand before those, so each further crash without progress adds as many.
+   * for a retry may stand before those, so each further crash without progress adds as many. Of quick lines many more can
+   * have been answered and not yet stored: so all that can be tried alone in a moment are.
    */
   static async open(ctx: EngineContext, claim: ChunkClaim, suspects: number): Promise<ChunkRun> {
     const index = decodeLineIndex(claim.chunk.index);
     const places = undonePlaces(index, claim.chunk.done);
     const inputs = await readInputLines(ctx.blobs, claim.batch.input.sha256, index, places);
-    return new ChunkRun(claim, index.numbers, places, inputs, suspects);
+    const trialEnd = ctx.clock.monotonic() + TRIAL_MS;
+    const isOnTrial = (): boolean => claim.chunk.crashes > 0 && ctx.clock.monotonic() < trialEnd;
+    return new ChunkRun(claim, index.numbers, places, inputs, suspects, isOnTrial);
   }
 
   /** Lines that were not taken yet. */
@@ -97,8 +108,8 @@ export class ChunkRun {
 
   /** How the next line must be run, as far as this chunk knows. */
   get nextSuspicion(): Suspicion {
-    if (this.#next === 0 && this.#hasPrime) return 'prime';
-    return this.#next < this.#suspects ? 'suspect' : 'free';
+    if (this.#next === 0 && this.#first !== null) return this.#first;
+    return this.#next < this.#suspects || this.#isOnTrial() ? 'suspect' : 'free';
   }
 
   /** The next line, or null. */

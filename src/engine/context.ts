@@ -1,5 +1,6 @@
 import { BlobLock } from './blob-lock.ts';
-import type { BlobStore, Clock, Log, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
+import type { BlobStore, Log, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
+import type { SteadyClock } from './steady-clock.ts';
 
 /** Limits and rules of the engine; `config.ts` fills them from the environment. Bytes, lines and milliseconds. */
 export interface EngineSettings {
@@ -57,7 +58,7 @@ export interface EngineContext {
   readonly results: ResultLog;
   readonly upstream: Upstream;
   readonly webhooks: WebhookSender;
-  readonly clock: Clock;
+  readonly clock: SteadyClock;
   readonly log: Log;
   readonly settings: EngineSettings;
   /** Serializes "publish a blob and insert its row" with "no row names it, so remove it". */

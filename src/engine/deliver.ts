@@ -1,5 +1,5 @@
 import type { EngineContext } from './context.ts';
-import { isTerminalEvent } from './event.ts';
+import { isTerminalEvent, MAX_DELIVERY_WAIT_MS } from './event.ts';
 import type { Delivery, EventRecord } from './event.ts';
 import type { DeliveryResult, WebhookOutcome } from './ports.ts';
 import { parseRetryAfterMs } from './retry.ts';
@@ -19,11 +19,8 @@ export const DELIVERY_SCHEDULE_MS: readonly number[] = [
   10 * HOUR,
   14 * HOUR,
   20 * HOUR,
-  24 * HOUR,
+  MAX_DELIVERY_WAIT_MS,
 ];
-
-/** A receiver may put an attempt off with Retry-After by at most this. */
-const MAX_RETRY_AFTER_MS = 24 * HOUR;
 
 /**
  * One attempt of a delivery: posts the signed event and records how it went. Where `signal` aborts, the attempt
@@ -46,7 +43,7 @@ export async function attemptDelivery(
             trusted: target.origin === 'configured',
             headers: {
               'content-type': 'application/json',
-              ...signWebhook(secret, event.id, ctx.clock.now(), body),
+              ...signWebhook(secret, event.id, signatureTime(ctx, delivery.attempts), body),
             },
             body,
           },
@@ -67,6 +64,14 @@ export async function attemptDelivery(
 }
 
 /**
+ * Receivers judge by their own clocks whether a signature is fresh. While the wall clock is in doubt nobody here knows
+ * the right time, so attempts take turns: the next one is but seconds away.
+ */
+function signatureTime({ clock }: EngineContext, attempts: number): number {
+  return attempts % 2 === 0 ? clock.wall() : clock.now();
+}
+
+/**
  * What an attempt means: any 2xx is success; 410 ends it; everything else, redirects included, is tried again on
  * the schedule, or later where Retry-After asks for it. Pure. `attempts` counts those before this one.
  */
@@ -81,7 +86,7 @@ export function decideDelivery(
   const scheduledMs = DELIVERY_SCHEDULE_MS[attempts];
   if (scheduledMs === undefined || statusCode === 410) return { kind: 'failed', statusCode, error };
   const askedMs = outcome.kind === 'answered' ? parseRetryAfterMs(outcome.retryAfter, now) : null;
-  const waitMs = Math.max(scheduledMs, Math.min(askedMs ?? 0, MAX_RETRY_AFTER_MS));
+  const waitMs = Math.max(scheduledMs, Math.min(askedMs ?? 0, MAX_DELIVERY_WAIT_MS));
   return { kind: 'retry', at: now + waitMs, statusCode, error };
 }
 

@@ -11,6 +11,7 @@ import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files
 import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
+import { createSteadyClock } from './steady-clock.ts';
 import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
@@ -66,14 +67,15 @@ export interface Engine {
 /** Builds an engine from its parts. It does nothing by itself: a worker drives the batches. */
 export function createEngine(parts: EngineParts): Engine {
   const listeners = new Set<() => void>();
+  const log = parts.log ?? silentLog;
   const ctx: EngineContext = {
     store: parts.store,
     blobs: parts.blobs,
     results: parts.results,
     upstream: parts.upstream,
     webhooks: parts.webhooks ?? noWebhooks,
-    clock: parts.clock ?? systemClock,
-    log: parts.log ?? silentLog,
+    clock: createSteadyClock(parts.clock ?? systemClock, log),
+    log,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
     blobLock: new BlobLock(),
     wake: () => {

@@ -49,6 +49,9 @@ export interface NewEvent {
   readonly targets: readonly DeliveryTarget[];
 }
 
+/** No attempt is put off by more than this, milliseconds. */
+export const MAX_DELIVERY_WAIT_MS = 24 * 3_600_000;
+
 export function newEventId(): string {
   return `evt_${randomBytes(16).toString('hex')}`;
 }

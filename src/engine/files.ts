@@ -59,9 +59,16 @@ export async function receiveUpload(
     const blob = await writer.seal().catch(rethrowAsStorage);
     return receivedUpload(ctx, writer, blob, look.finish());
   } catch (error) {
-    await writer.discard();
+    await discard(ctx, writer);
     throw error;
   }
+}
+
+/** Never rejects: what the caller must hear is why the bytes are not wanted. The next start removes what is left. */
+async function discard(ctx: EngineContext, writer: BlobWriter): Promise<void> {
+  await writer.discard().catch((error: unknown) => {
+    ctx.log.warn({ err: error }, 'the bytes of a refused upload cannot be removed');
+  });
 }
 
 function receivedUpload(
@@ -72,14 +79,14 @@ function receivedUpload(
 ): ReceivedUpload {
   return {
     blob,
-    discard: () => writer.discard(),
+    discard: () => discard(ctx, writer),
     async store(options) {
       try {
         const file = newUploadedFile(ctx, blob, firstLine, options);
         await publishFile(ctx, writer, file);
         return file;
       } catch (error) {
-        await writer.discard();
+        await discard(ctx, writer);
         throw storageError(error);
       }
     },
@@ -88,10 +95,15 @@ function receivedUpload(
 
 /** Publishes a sealed blob and inserts the row that names it, as one step for everybody who removes blobs. */
 async function publishFile(ctx: EngineContext, writer: BlobWriter, file: FileRecord): Promise<void> {
-  await ctx.blobLock.run(file.blob.sha256, async () => {
-    await writer.publish();
-    await ctx.store.insertFile(file);
-  });
+  try {
+    await ctx.blobLock.run(file.blob.sha256, async () => {
+      await writer.publish();
+      await ctx.store.insertFile(file);
+    });
+  } catch (error) {
+    await removeRefusedBlobs(ctx, [file.blob], error);
+    throw error;
+  }
 }
 
 function newUploadedFile(
@@ -118,6 +130,7 @@ function newUploadedFile(
     checkIntegerRange('expires_after.seconds', seconds, MIN_EXPIRY_SECONDS, MAX_EXPIRY_SECONDS);
   }
   const createdAt = ctx.clock.now();
+  const latest = Math.max(createdAt, ctx.clock.wall());
   return {
     id: newFileId(),
     owner: options.owner,
@@ -125,7 +138,7 @@ function newUploadedFile(
     filename: options.filename,
     blob,
     createdAt,
-    expiresAt: seconds === null ? null : createdAt + seconds * 1000,
+    expiresAt: seconds === null ? null : latest + seconds * 1000,
   };
 }
 
@@ -174,7 +187,10 @@ export async function deleteFile(ctx: EngineContext, owner: string, id: string):
       { param: 'id' },
     );
   }
-  await removeUnusedBlob(ctx, result.blob.sha256);
+  // The file is gone, whether its bytes go now or with the next sweep.
+  await removeUnusedBlob(ctx, result.blob.sha256).catch((error: unknown) => {
+    ctx.log.warn({ err: error, fileId: id }, 'the bytes of a deleted file cannot be removed');
+  });
 }
 
 /** Removes a blob unless a file row or a live batch names it; answers whether it was removed. */
@@ -184,6 +200,23 @@ export async function removeUnusedBlob(ctx: EngineContext, sha256: string): Prom
     await ctx.blobs.delete(sha256);
     return true;
   });
+}
+
+/**
+ * Where the disk was too full for the row that was to name published blobs, they must not take room until the next
+ * sweep. After another failure they stay that long: power loss may bring back a row whose commit failed.
+ */
+export async function removeRefusedBlobs(
+  ctx: EngineContext,
+  blobs: readonly (BlobRef | null)[],
+  error: unknown,
+): Promise<void> {
+  const cause = storageError(error);
+  if (!(cause instanceof EngineError) || cause.code !== 'out_of_space') return;
+  for (const blob of blobs) {
+    // Of the two failures the first one is told.
+    if (blob !== null) await removeUnusedBlob(ctx, blob.sha256).catch(() => false);
+  }
 }
 
 /** Streams a file's bytes, [start, end) or all of them. Rejects with `unavailable` where storage fails. */

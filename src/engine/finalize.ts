@@ -5,7 +5,7 @@ import { newBatchEvent } from './events.ts';
 import type { EventType } from './event.ts';
 import { newFileId } from './file.ts';
 import type { BlobRef, FileRecord } from './file.ts';
-import { removeUnusedBlob } from './files.ts';
+import { removeRefusedBlobs, removeUnusedBlob } from './files.ts';
 import { readOrderedLines } from './ordered-lines.ts';
 import type { EndedLine } from './ordered-lines.ts';
 import type { BatchStep, BlobStore, BlobWriter } from './ports.ts';
@@ -80,6 +80,9 @@ async function finish(
       errorFile: errorBlob && newResultFile(batch, errorBlob, 'error', now),
       event: newBatchEvent(ctx.settings, `batch.${ending}` satisfies EventType, batch, now),
     });
+  }).catch(async (error: unknown) => {
+    await removeRefusedBlobs(ctx, [outputBlob, errorBlob], error);
+    throw error;
   });
   if (finished === 'lost') {
     for (const blob of [outputBlob, errorBlob]) if (blob !== null) await removeUnusedBlob(ctx, blob.sha256);

@@ -28,8 +28,8 @@ export interface BlobWriter {
 export interface BlobStore {
   create(): Promise<BlobWriter>;
   /**
-   * Streams bytes [start, end) (default: all) in large buffers. Rejects on first read where the blob is missing
-   * (`BlobMissingError`) or shorter than `end`.
+   * Streams bytes [start, end) (default: all) in buffers of at most 64 KiB: each slow reader holds some. Rejects on first
+   * read where the blob is missing (`BlobMissingError`) or shorter than `end`.
    */
   read(sha256: string, range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
   /** Exactly the bytes [start, start + length). */

@@ -1,6 +1,7 @@
 /** The Store port: state. `ports.ts` has the other ports, and the rules for all of them. */
 import type { Batch, BatchError, BatchStatus, RequestCounts } from './batch.ts';
 import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.ts';
+import type { DeliveryShare } from './delivery-share.ts';
 import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 
@@ -92,7 +93,10 @@ export type DeliveryResult =
     }
   | { readonly kind: 'failed'; readonly statusCode: number | null; readonly error: string };
 
-/** State: files, batches, chunks, segments, events, deliveries. */
+/**
+ * State: files, batches, chunks, segments, events, deliveries. The time of a batch's step is `now`, but never before the
+ * time of the step before it: the clock may have been set back between them.
+ */
 export interface Store {
   // Files
 
@@ -175,8 +179,15 @@ export interface Store {
    * claimed; among those the nearest deadline; within a batch by number. Raises each chunk's epoch.
    */
   claimChunks(query: ClaimChunksQuery): Promise<readonly ChunkClaim[]>;
-  /** Notes durably which line (place in the chunk) is about to be tried alone; null: none. The same again keeps its deaths. */
-  markTrying(chunk: ChunkRef, place: number | null): Promise<Fenced>;
+  /**
+   * Notes durably which line (place in the chunk) is about to be tried, and counts the deaths that it will have caused if
+   * the process dies of it: afterwards nobody could. They are added to those of the same line, and forgotten with
+   * the next other line or null.
+   */
+  markTrying(
+    chunk: ChunkRef,
+    trying: { readonly place: number; readonly deaths: number } | null,
+  ): Promise<Fenced>;
   /**
    * Commits segments in one transaction: row, done bits, counters. A segment whose epoch is old, or which holds a
    * line that is done already, is `lost` and leaves no trace. Progress clears a chunk's count of crashes. The chunk whose last line is done is released; where
@@ -187,13 +198,21 @@ export interface Store {
   releaseChunks(chunks: readonly ChunkRef[]): Promise<void>;
   /** Batches of which `worker` holds chunks and which are no longer in_progress. */
   findStoppedBatches(worker: string): Promise<readonly string[]>;
-  /** Frees what dead workers held: steps, chunks (each counts one crash, its line being tried one death), deliveries. For SQLite: everything, at start. */
+  /** Frees what dead workers held: steps, chunks (each counts one crash), deliveries. For SQLite: everything, at start. */
   releaseDeadLeases(now: number): Promise<void>;
 
   // Deliveries
 
-  /** Claims due deliveries, the longest due first; raises their epochs. */
-  claimDeliveries(worker: string, now: number, limit: number): Promise<readonly Delivery[]>;
+  /**
+   * Claims due deliveries, the longest due first but no more of one receiver than its share; raises their epochs. One
+   * that is put off by more than MAX_DELIVERY_WAIT_MS is due: the clock was set back since.
+   */
+  claimDeliveries(
+    worker: string,
+    now: number,
+    limit: number,
+    share?: DeliveryShare,
+  ): Promise<readonly Delivery[]>;
   /** Records the attempt (counts it) and what comes next. */
   settleDelivery(id: string, epoch: number, now: number, result: DeliveryResult): Promise<Fenced>;
   /** Gives claimed deliveries back without counting an attempt. Old epochs are ignored. */

@@ -22,12 +22,23 @@ export interface AppOptions {
   readonly apiKeys: readonly string[];
   /** What `/health/ready` answers by, besides the store. */
   readonly isReady: () => boolean | Promise<boolean>;
+  /** Others than the usual ones. */
+  readonly limits?: Partial<SocketLimits>;
 }
 
-/** A request that has not arrived whole by then is given up. Long, because large uploads come over slow lines. */
-const REQUEST_TIMEOUT_MS = 3_600_000;
-/** A connection on which nothing moves for this long is closed: stalled uploads, downloads nobody reads. */
-const IDLE_TIMEOUT_MS = 120_000;
+/** What makes slow clients harmless. All in milliseconds. */
+export interface SocketLimits {
+  /** The head of a request must have arrived by then, also the first one of a connection. */
+  readonly headMs: number;
+  /** A request that has not arrived whole by then is given up. Long, because large uploads come over slow lines. */
+  readonly requestMs: number;
+  /** A connection on which nothing moves for this long is closed: stalled uploads, downloads nobody reads. */
+  readonly idleMs: number;
+  /** How often heads and requests are looked at, and how much later than told they may be given up. */
+  readonly checkMs: number;
+}
+
+const USUAL_LIMITS: SocketLimits = { headMs: 30_000, requestMs: 3_600_000, idleMs: 120_000, checkMs: 5000 };
 /** Longer than any URL that Node's limit of headers lets through: an overlong id is unknown, not a fault of its own. */
 const MAX_PARAM_LENGTH = 20_000;
 
@@ -35,14 +46,22 @@ const MAX_PARAM_LENGTH = 20_000;
 export function buildApp(options: AppOptions): FastifyInstance {
   const { engine, isReady } = options;
   const { clock } = engine.context;
-  const clientErrors = createClientErrorHandler();
+  const limits = { ...USUAL_LIMITS, ...options.limits };
+  const clientErrors = createClientErrorHandler(clock);
   const app = fastify({
     ...(options.log === false ? {} : { loggerInstance: requestLogger(options.log) }),
     logController: new RequestLogController(),
     genReqId: newRequestId,
     bodyLimit: BODY_LIMIT_BYTES,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionTimeout: IDLE_TIMEOUT_MS,
+    requestTimeout: limits.requestMs,
+    connectionTimeout: limits.idleMs,
+    http: {
+      headersTimeout: limits.headMs,
+      connectionsCheckingInterval: limits.checkMs,
+      // Requests without a host are refused below, in the usual envelope.
+      requireHostHeader: false,
+    },
+    rewriteUrl: ({ url = '/' }) => withoutOrigin(url),
     routerOptions: { maxParamLength: MAX_PARAM_LENGTH },
     // Requests that come while the service stops are refused below, in the usual envelope.
     return503OnClosing: false,
@@ -53,6 +72,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
   observeRequests(app, clock);
   stopInOrder(app, isPublic);
+  refuseOddHttp(app);
   authenticate(app, options.apiKeys);
   if (options.apiKeys.length === 0) refuseForeignPages(app);
   refuseUnknownRoutes(app);
@@ -63,6 +83,29 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });
   return app;
+}
+
+/**
+ * The path and query of a request target. Proxies may send a whole URL (RFC 9112, 3.2.2); whom it names is the client's
+ * claim, and nothing here may depend on it or repeat it.
+ */
+function withoutOrigin(target: string): string {
+  const path = target.replace(/^[a-z][a-z0-9+.-]*:\/\/[^/?#]*/i, '');
+  return path === target || path.startsWith('/') ? path : `/${path}`;
+}
+
+/** What Node's parser lets through although no HTTP/1 client sends it. */
+function refuseOddHttp(app: FastifyInstance): void {
+  const headers = { connection: 'close' };
+  app.addHook('onRequest', async ({ raw }) => {
+    const { httpVersion } = raw;
+    if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+      throw new HttpError(400, 'This service speaks HTTP/1.1 and HTTP/1.0.', { headers });
+    }
+    if (httpVersion === '1.1' && raw.headers.host === undefined) {
+      throw new HttpError(400, 'The request has no Host header.', { headers });
+    }
+  });
 }
 
 /** Before any body is read, and for unknown routes too: who has no key learns nothing of what is there. */

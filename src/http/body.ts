@@ -1,4 +1,5 @@
 /** How bodies other than uploads are read: as JSON, up to a limit, or not at all. */
+import { isUtf8 } from 'node:buffer';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HttpError } from './errors.ts';
 
@@ -7,11 +8,13 @@ export function readJsonBodies(scope: FastifyInstance): void {
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser(
     'application/json',
-    { parseAs: 'string' },
-    async (_request: FastifyRequest, body: string) => {
-      if (body === '') return undefined;
+    // As a string, bytes that are not UTF-8 would become other characters in silence.
+    { parseAs: 'buffer' },
+    async (_request: FastifyRequest, body: Buffer) => {
+      if (body.length === 0) return undefined;
+      if (!isUtf8(body)) throw notJson();
       try {
-        return JSON.parse(body) as unknown;
+        return JSON.parse(body.toString()) as unknown;
       } catch (cause) {
         throw notJson(cause);
       }

@@ -1,8 +1,10 @@
-/** Requests that are not HTTP, or too slow or too large to become one: no route ever sees them. */
+/** Requests that are not HTTP, too slow or too large to become one, or not for a server: no route ever sees them. */
 import type { Server, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Clock } from '../engine/index.ts';
+import { LINGER_MS } from './early-answer.ts';
 import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
 import { COMMON_HEADERS, newRequestId, pathOf } from './observe.ts';
 
@@ -10,26 +12,58 @@ import { COMMON_HEADERS, newRequestId, pathOf } from './observe.ts';
 export interface ClientErrorHandler {
   /** For Fastify's option of the same name. */
   readonly handle: (error: Error & { readonly code?: string }, socket: Socket) => void;
-  /** Must be told the server, to know which connections are in the middle of an answer. */
+  /**
+   * Must be told the server, to know which connections are in the middle of an answer, and to answer what Node would
+   * answer without a body, or not at all.
+   */
   readonly watch: (server: Server) => void;
 }
 
 /** Builds the handler of one server. */
-export function createClientErrorHandler(): ClientErrorHandler {
+export function createClientErrorHandler(clock: Clock): ClientErrorHandler {
   const lastAnswers = new WeakMap<Socket, ServerResponse>();
+  /** Connections that take no more requests; what still comes on them is dropped. */
+  const ending = new WeakSet<Socket>();
+
+  function refuse(socket: Socket, error: HttpError): void {
+    if (ending.has(socket)) return;
+    const answer = lastAnswers.get(socket);
+    const isPending = answer !== undefined && !answer.writableFinished;
+    // Bytes in the middle of another answer would be taken for a part of it, and bytes before it for that answer.
+    if (!socket.writable || (isPending && answer.headersSent)) {
+      socket.destroy();
+      return;
+    }
+    ending.add(socket);
+    if (isPending && answer.req.complete) answer.once('finish', () => end(socket, ''));
+    else end(socket, rawAnswer(error));
+  }
+
+  /** Closing at once would reset the connection while more comes, and the client would never see the answer. */
+  function end(socket: Socket, bytes: string): void {
+    const cancel = clock.after(LINGER_MS, () => socket.destroy());
+    socket.once('close', cancel);
+    socket.end(bytes);
+  }
+
   return {
     handle(error, socket) {
-      const answer = lastAnswers.get(socket);
-      // Bytes in the middle of another answer would be taken for a part of it.
-      const midAnswer = answer !== undefined && answer.headersSent && !answer.writableFinished;
-      if (error.code === 'ECONNRESET' || !socket.writable || midAnswer) {
-        socket.destroy();
-        return;
-      }
-      socket.end(rawAnswer(refusal(error.code)), () => socket.destroy());
+      if (error.code === 'ECONNRESET') socket.destroy();
+      else refuse(socket, refusal(error.code));
     },
     watch(server) {
       server.on('request', (request, response) => lastAnswers.set(request.socket, response));
+      server.on('connect', (_request, socket: Socket) => {
+        // Node watches this connection no more, and leaves its errors to us.
+        socket.on('error', () => socket.destroy()).resume();
+        refuse(socket, new HttpError(405, 'This service is no proxy: CONNECT is not supported.'));
+      });
+      server.on('checkExpectation', (_request, response: ServerResponse) => {
+        const error = new HttpError(417, 'The only expectation that is supported is 100-continue.');
+        const { status, headers, body } = whole(error, newRequestId());
+        // Whether the body follows is not known, so that what comes next on this connection cannot be told.
+        response.writeHead(status, { ...headers, connection: 'close' }).end(body);
+      });
     },
   };
 }

@@ -5,7 +5,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock } from '../engine/index.ts';
 
 /** How long the rest of a refused body is read, and dropped, before the connection is closed. */
-const LINGER_MS = 10_000;
+export const LINGER_MS = 10_000;
 
 /**
  * Sends an answer that comes before the end of the request's body at once, and then reads the rest of the body for

@@ -12,8 +12,8 @@ import { checkUploadHeaders, FORM_LIMITS, receiveUploadForm } from './upload.ts'
 import { parseInput } from './validate.ts';
 import { listFilesQuery, toFileObject, toList } from './wire.ts';
 
-/** As large as the buffers that a blob store reads. */
-const DOWNLOAD_BUFFER_BYTES = 1024 * 1024;
+/** As large as the buffers that a blob store reads: one of them is read ahead. */
+const DOWNLOAD_BUFFER_BYTES = 64 * 1024;
 
 interface ById {
   readonly Params: { readonly id: string };

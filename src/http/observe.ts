@@ -63,9 +63,9 @@ function logRequest(
   else request.log.info(fields, 'request');
 }
 
-/** The path without the query. */
+/** The path without the query, and without the fragment, which no request should have: the router leaves out both. */
 export function pathOf(request: FastifyRequest): string {
-  return request.url.split('?', 1)[0] ?? '';
+  return request.url.split(/[?#]/, 1)[0] ?? '';
 }
 
 function elapsedMs(request: FastifyRequest, clock: Clock): number {

@@ -30,6 +30,10 @@ export function checkUploadHeaders(request: FastifyRequest, maxFileBytes: number
   if (!/^multipart\/form-data(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
     throw new HttpError(400, 'Send the file as a form, with the header Content-Type: multipart/form-data.');
   }
+  // The parser would take every line that begins with two dashes for a boundary, and cut the file there.
+  if (/;\s*boundary=(?:""|\s*(?:;|$))/i.test(request.headers['content-type'] ?? '')) {
+    throw new HttpError(400, 'The form has an empty boundary in its Content-Type.');
+  }
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > maxFileBytes + FORM_SLACK_BYTES) {
     throw new EngineError(

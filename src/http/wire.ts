@@ -34,11 +34,24 @@ export const uploadForm = z.object({
   expires_after: expiresAfter(integerText).optional(),
 });
 
+/** An object of strings. zod's own records leave out a member named `__proto__`, in silence. */
+const stringMembers = z.unknown().transform((value, context): Readonly<Record<string, string>> => {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    context.addIssue({ code: 'invalid_type', expected: 'record', input: value });
+    return z.NEVER;
+  }
+  for (const [name, member] of Object.entries(value)) {
+    if (typeof member === 'string') continue;
+    context.addIssue({ code: 'invalid_type', expected: 'string', input: member, path: [name] });
+  }
+  return value as Readonly<Record<string, string>>;
+});
+
 export const createBatchBody = z.object({
   input_file_id: z.string(),
   endpoint: z.string(),
   completion_window: z.string(),
-  metadata: z.record(z.string(), z.string()).nullish(),
+  metadata: stringMembers.nullish(),
   output_expires_after: expiresAfter(z.int()).nullish(),
   priority: z.int().nullish(),
   webhook_url: z.string().nullish(),

@@ -1,6 +1,7 @@
 import { CHUNK_MAX_LINES, ChunkRun } from '../engine/index.ts';
-import type { ChunkClaim, EngineContext } from '../engine/index.ts';
+import type { ChunkClaim, ChunkRef, EngineContext } from '../engine/index.ts';
 import type { Lanes } from './lanes.ts';
+import type { ModelWindows } from './model-windows.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
 
 /** Input bytes held in memory above which no more is read ahead while there are lines to send. */
@@ -28,10 +29,11 @@ export function createClaims(options: {
   readonly worker: string;
   readonly lanes: Lanes;
   readonly gates: UpstreamGates;
+  readonly windows: ModelWindows;
   readonly maxConcurrency: number;
-  readonly onRun: (run: ChunkRun) => void;
+  readonly onRuns: (runs: readonly ChunkRun[]) => void;
 }): Claims {
-  const { ctx, worker, lanes, gates, maxConcurrency, onRun } = options;
+  const { ctx, worker, lanes, gates, windows, maxConcurrency, onRuns } = options;
   const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
   // Enough chunks of one model to fill all slots, few enough that a model that is stuck cannot hold all memory.
   const perModel = 2 + Math.ceil(wantedLines / 32);
@@ -41,39 +43,50 @@ export function createClaims(options: {
   let stopped = false;
 
   function wantsMore(): boolean {
-    // Lines that wait for an upstream that is down keep no slot busy, and must not keep others from being claimed.
-    const ready = gates.allOpen ? lanes.readyLines : lanes.countReady((model) => gates.isOpen(model));
+    const ready = countUsable();
     return ready < wantedLines && (lanes.heldBytes < MAX_HELD_BYTES || ready < maxConcurrency / 4);
+  }
+
+  /**
+   * Lines that can keep slots busy. Those of an upstream that is down, or of a model that has yet to answer, cannot, and
+   * must not keep others from being claimed.
+   */
+  function countUsable(): number {
+    if (gates.allOpen && windows.allOpen) return lanes.readyLines;
+    return lanes.countReady((model) => gates.isOpen(model) && !windows.isOnTrial(model));
   }
 
   async function claimMore(): Promise<boolean> {
     const more = wantsMore();
     // With memory full only what goes before everything held may still be claimed.
     const minPriority = more || lanes.heldBytes < MAX_HELD_BYTES ? LOWEST_PRIORITY : lanes.topPriority + 1;
-    const claims = await ctx.store.claimChunks({
-      worker,
-      now: ctx.clock.now(),
-      limit: CLAIM_LIMIT,
-      perModel,
-      idleBatchesOnly: !more,
-      minPriority: Math.max(LOWEST_PRIORITY, minPriority),
-    });
-    for (const claim of claims) await open(claim);
+    const claim = async (perModel: number) =>
+      await ctx.store.claimChunks({
+        worker,
+        now: ctx.clock.now(),
+        limit: CLAIM_LIMIT,
+        perModel,
+        idleBatchesOnly: !more,
+        minPriority: Math.max(LOWEST_PRIORITY, minPriority),
+      });
+    // One of each model before more of any: only models that are here can share the slots.
+    let claims = await claim(1);
+    if (claims.length === 0) claims = await claim(perModel);
+    if (claims.length > 0) await open(claims);
     if (more && claims.length === 0) exhausted = true;
     return claims.length > 0;
   }
 
-  async function open(claim: ChunkClaim): Promise<void> {
-    let run: ChunkRun | null = null;
+  async function open(claims: readonly ChunkClaim[]): Promise<void> {
+    const runs: ChunkRun[] = [];
     try {
-      if (!stopped) run = await ChunkRun.open(ctx, claim, maxConcurrency);
+      for (const claim of claims) if (!stopped) runs.push(await ChunkRun.open(ctx, claim, maxConcurrency));
     } finally {
-      if (run === null || stopped) {
-        const { batch, chunk } = claim;
-        await ctx.store.releaseChunks([{ batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch }]);
-      }
+      const kept = stopped ? 0 : runs.length;
+      const rest = claims.slice(kept).map(refOf);
+      if (rest.length > 0) await ctx.store.releaseChunks(rest);
+      onRuns(runs.slice(0, kept));
     }
-    if (run !== null && !stopped) onRun(run);
   }
 
   async function refill(): Promise<void> {
@@ -103,4 +116,8 @@ export function createClaims(options: {
       await refilling?.catch(() => {});
     },
   };
+}
+
+function refOf({ batch, chunk }: ChunkClaim): ChunkRef {
+  return { batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch };
 }

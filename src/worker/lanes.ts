@@ -1,5 +1,6 @@
 /** Which line goes next: claimed chunks, sorted into a lane a batch and a queue a model. */
 import type { ChunkRun, Line, RunningBatch } from '../engine/index.ts';
+import type { ModelWindows } from './model-windows.ts';
 import type { Suspects } from './suspects.ts';
 
 /** Lines of one model of one batch. */
@@ -27,8 +28,8 @@ export interface Lanes {
   readonly all: ReadonlyMap<string, Lane>;
   /** Lines that could be sent now if there were slots and open gates. */
   readonly readyLines: number;
-  /** Those of them whose models `isOpen` lets through. Looks at every queue. */
-  countReady(isOpen: (model: string) => boolean): number;
+  /** Those of them whose models `counts` lets through. Looks at every queue. */
+  countReady(counts: (model: string) => boolean): number;
   /** Input bytes held in memory. */
   readonly heldBytes: number;
   /** The highest priority among lanes with ready lines, or −Infinity. */
@@ -50,7 +51,7 @@ export interface Lanes {
   removeIfEmpty(lane: Lane): void;
 }
 
-export function createLanes(suspects: Suspects): Lanes {
+export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
   const lanes = new Map<string, Lane>();
   let readyLines = 0;
   let heldBytes = 0;
@@ -77,11 +78,11 @@ export function createLanes(suspects: Suspects): Lanes {
     get readyLines() {
       return readyLines;
     },
-    countReady(isOpen) {
+    countReady(counts) {
       let count = 0;
       for (const lane of lanes.values()) {
         for (const { model, again, runs } of lane.queues.values()) {
-          if (isOpen(model)) count += runs.reduce((sum, run) => sum + run.untaken, again.length);
+          if (counts(model)) count += runs.reduce((sum, run) => sum + run.untaken, again.length);
         }
       }
       return count;
@@ -105,6 +106,7 @@ export function createLanes(suspects: Suspects): Lanes {
       lane.runs.add(run);
       queueOf(lane, run.model).runs.push(run);
       suspects.addRun(run);
+      windows.addRun(run);
       heldBytes += run.bytes;
       readyLines += run.untaken;
     },
@@ -115,6 +117,7 @@ export function createLanes(suspects: Suspects): Lanes {
       dropReady(queue, run);
       dropIfIdle(lane, queue);
       suspects.removeRun(run);
+      windows.removeRun(run);
       heldBytes -= run.bytes;
       run.stopped = true;
     },
@@ -125,13 +128,16 @@ export function createLanes(suspects: Suspects): Lanes {
       readyLines++;
     },
     takeNext(isOpen) {
-      const found = pick(lanes.values(), isOpen, suspects);
+      const found = pick(lanes.values(), (model) => isOpen(model) && windows.hasRoom(model), suspects);
       if (found === null) return null;
       const { lane, queue } = found;
-      const line = queue.again.shift() ?? takeFrom(queue.runs, suspects);
+      const again = suspects.mayRetry ? queue.again.shift() : undefined;
+      const line = again ?? takeFrom(queue.runs, suspects);
       readyLines--;
       queue.inFlight++;
       lane.flying.add(line);
+      windows.began(queue.model);
+      suspects.took();
       return line;
     },
     landed(line) {
@@ -139,6 +145,8 @@ export function createLanes(suspects: Suspects): Lanes {
       if (lane === undefined || !lane.flying.delete(line)) return;
       const queue = queueOf(lane, line.run.model);
       queue.inFlight--;
+      windows.ended(queue.model);
+      suspects.landed();
       dropIfIdle(lane, queue);
     },
     stop(lane) {
@@ -173,8 +181,8 @@ function takeFrom(runs: ChunkRun[], suspects: Suspects): Line {
 
 /** True where the queue has a line that may go now. */
 function isSendable(queue: ModelQueue, isOpen: (model: string) => boolean, suspects: Suspects): boolean {
-  if (queue.again.length === 0 && !queue.runs.some((run) => suspects.mayTake(run))) return false;
-  return isOpen(queue.model);
+  const mayRetry = queue.again.length > 0 && suspects.mayRetry;
+  return (mayRetry || queue.runs.some((run) => suspects.mayTake(run))) && isOpen(queue.model);
 }
 
 function pick(

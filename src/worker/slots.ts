@@ -2,6 +2,7 @@
 import { failedResult, judgeAttempt } from '../engine/index.ts';
 import type { ChunkRun, Committer, EngineContext, Line, Outcome } from '../engine/index.ts';
 import type { Lane, Lanes } from './lanes.ts';
+import type { ModelWindows } from './model-windows.ts';
 import type { Suspects } from './suspects.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
 import type { WaitHeap } from './wait-heap.ts';
@@ -9,8 +10,8 @@ import type { WaitHeap } from './wait-heap.ts';
 export interface Slots {
   /** Sends lines while slots are free and lines may be sent. */
   fill(): void;
-  /** Takes a claimed chunk on and begins to send its lines. */
-  addRun(run: ChunkRun): void;
+  /** Takes claimed chunks on and begins to send their lines. */
+  addRuns(runs: readonly ChunkRun[]): void;
   /** Lines that wait for another attempt and may go now. */
   retryDue(line: Line): void;
   /** Aborts every request of the lane that is still in flight. */
@@ -23,6 +24,7 @@ export interface SlotsOptions {
   readonly lanes: Lanes;
   readonly suspects: Suspects;
   readonly gates: UpstreamGates;
+  readonly windows: ModelWindows;
   readonly waiting: WaitHeap<Line>;
   readonly committer: Committer;
   readonly maxConcurrency: number;
@@ -38,7 +40,8 @@ const CRASHED_MESSAGE =
   'The server died each time it handled this request, so the request was given up after repeated attempts.';
 
 export function createSlots(options: SlotsOptions): Slots {
-  const { ctx, lanes, suspects, gates, waiting, committer, maxConcurrency, onLanded, onLost } = options;
+  const { ctx, lanes, suspects, gates, windows, waiting, committer, maxConcurrency, onLanded, onLost } =
+    options;
   let inFlight = 0;
 
   const isOpen = (model: string): boolean => gates.isOpen(model);
@@ -70,6 +73,8 @@ export function createSlots(options: SlotsOptions): Slots {
     const verdict = judgeAttempt(ctx, line, outcome, Math.random());
     if (verdict.kind === 'aborted') gates.noteAborted(model);
     else if (verdict.kind !== 'unreachable') gates.noteReached(model);
+    if (outcome.kind === 'answer') windows.noteAnswer(model);
+    else if (outcome.kind === 'failed' && outcome.code === 'request_timeout') windows.noteSilence(model);
 
     if (verdict.kind === 'finished') {
       committer.add(line.run, line.place, verdict.result);
@@ -87,9 +92,9 @@ export function createSlots(options: SlotsOptions): Slots {
 
   /** Notes durably which line is tried alone before it is sent, so that the next process knows it if this one dies. */
   async function sendNoted(line: Line): Promise<void> {
-    suspects.began(line);
+    const deaths = suspects.began(line);
     try {
-      const noted = await ctx.store.markTrying(line.run.ref, line.place);
+      const noted = await ctx.store.markTrying(line.run.ref, { place: line.place, deaths });
       if (noted === 'ok' && !line.run.stopped) return send(line);
       if (noted === 'lost') onLost(line.run);
     } catch (error) {
@@ -115,18 +120,19 @@ export function createSlots(options: SlotsOptions): Slots {
     fill();
   }
 
+  function giveUp(run: ChunkRun, line: Line): void {
+    ctx.log.error({ batchId: run.batch.id, requestId: line.id }, 'a line killed the process; it is given up');
+    committer.add(run, line.place, failedResult(line, 'request_crashed', CRASHED_MESSAGE));
+  }
+
   return {
     fill,
-    addRun(run) {
-      lanes.addRun(run);
-      const { poison } = run;
-      if (poison !== null) {
-        ctx.log.error(
-          { batchId: run.batch.id, requestId: poison.id },
-          'a line killed the process; it is given up',
-        );
-        committer.add(run, poison.place, failedResult(poison, 'request_crashed', CRASHED_MESSAGE));
+    addRuns(runs) {
+      for (const run of runs) {
+        lanes.addRun(run);
+        if (run.poison !== null) giveUp(run, run.poison);
       }
+      // Not before all are there: a model must not take every slot because its chunk was read first.
       fill();
     },
     retryDue(line) {

@@ -6,6 +6,7 @@ import { createDeliveries } from './deliveries.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createLaneStops } from './lane-stops.ts';
 import { createLanes } from './lanes.ts';
+import { createModelWindows } from './model-windows.ts';
 import { createSlots } from './slots.ts';
 import { createSteps } from './steps.ts';
 import { createSuspects } from './suspects.ts';
@@ -44,7 +45,8 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   let onIdle = (): void => {};
 
   const suspects = createSuspects();
-  const lanes = createLanes(suspects);
+  const windows = createModelWindows({ maxConcurrency });
+  const lanes = createLanes(suspects, windows);
   const gates = createUpstreamGates({
     clock: ctx.clock,
     log: ctx.log,
@@ -58,6 +60,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     lanes,
     suspects,
     gates,
+    windows,
     waiting,
     committer,
     maxConcurrency,
@@ -70,8 +73,9 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     worker,
     lanes,
     gates,
+    windows,
     maxConcurrency,
-    onRun: (run) => slots.addRun(run),
+    onRuns: (runs) => slots.addRuns(runs),
   });
   const steps = createSteps(ctx, worker, wake);
   const deliveries = createDeliveries(ctx, worker, wake);
@@ -83,6 +87,8 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   }
 
   async function tick(): Promise<void> {
+    // First: on a full disk the rest fails, and this may make room.
+    housekeeping.fill();
     const expired = await ctx.store.expireBatches(ctx.clock.now());
     if (expired > 0) ctx.log.info({ batches: expired }, 'batches reached their deadline');
     await laneStops.check();
@@ -90,7 +96,6 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     claims.noteWork();
     await claims.refill();
     await deliveries.fill();
-    housekeeping.fill();
     slots.fill();
   }
 

@@ -55,12 +55,12 @@ describe('a blob on disk', () => {
     ]);
   });
 
-  it('is written in blocks of 1 MB, however small the pieces', async () => {
+  it('is written in blocks of 256 KiB, however small the pieces', async () => {
     const { blobs, disk } = await openRecorded();
     const writer = await blobs.create();
     for (let i = 0; i < 500; i++) await writer.write(randomBytes(5000));
     await writer.seal();
-    expect(disk.calls.filter((call) => call.startsWith('write'))).toHaveLength(3);
+    expect(disk.calls.filter((call) => call.startsWith('write'))).toHaveLength(10);
   });
 
   it('is whole though the system writes and reads in pieces', async () => {
@@ -84,7 +84,7 @@ describe('a blob on disk', () => {
     const failing = async (): Promise<void> => {
       for await (const buffer of blobs.read(sha256)) throw new Error(`after ${buffer.length} bytes`);
     };
-    await expect(failing()).rejects.toThrow(/after 1048576 bytes/);
+    await expect(failing()).rejects.toThrow(/after 65536 bytes/);
     await expect(blobs.readRange(sha256, 0, 4 * MB)).rejects.toThrow(/ends at byte/);
     disk.fail(/^read /, 'EIO');
     await expect(Array.fromAsync(blobs.read(sha256))).rejects.toMatchObject({ code: 'EIO' });

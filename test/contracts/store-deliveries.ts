@@ -91,6 +91,36 @@ function describeAttempts(it: StoreIt): void {
     expect(await store.claimDeliveries('w', T0 + 5, 10)).toEqual([]);
   });
 
+  it('are due where they were put off for longer than any is: the clock was set back since', async ({
+    store,
+  }) => {
+    await announce(store, ['https://a.example']);
+    const { id, epoch } = await claimOne(store);
+    const retry = { kind: 'retry', at: T0 + 60_000, statusCode: 503, error: 'answered 503' } as const;
+    await store.settleDelivery(id, epoch, T0, retry);
+    const day = 24 * 3_600_000;
+    expect(await store.claimDeliveries('w', T0 + 60_000 - day, 1)).toEqual([]);
+    expect(await store.claimDeliveries('w', T0 + 60_000 - day - 1, 1)).toHaveLength(1);
+  });
+
+  it('are shared out between receivers, whatever the paths of their URLs', async ({ store }) => {
+    for (let n = 0; n < 4; n++) await announce(store, [`https://a.example/${n}?token=${n}`], T0 + n);
+    await announce(store, ['https://b.example/hook', 'https://a.example:8443/', 'no URL'], T0 + 4);
+    const claim = async (limit: number, held: readonly string[]) => {
+      const due = await store.claimDeliveries('w', T0 + 9, limit, { perReceiver: 2, held });
+      return due.map(({ target }) => target.url).toSorted();
+    };
+    expect(await claim(10, ['https://a.example', 'https://b.example#x'])).toEqual([
+      'https://a.example/0?token=0',
+      'https://a.example:8443/',
+      'https://b.example/hook',
+      'no URL',
+    ]);
+    expect(await claim(10, ['https://a.example/0', 'https://a.example/9'])).toEqual([]);
+    expect(await claim(1, [])).toEqual(['https://a.example/1?token=1']);
+    expect(await claim(10, [])).toEqual(['https://a.example/2?token=2', 'https://a.example/3?token=3']);
+  });
+
   it('end where they succeed or fail, and come again at the given time otherwise', async ({ store }) => {
     await announce(store, ['https://a.example']);
     const first = await claimOne(store);

@@ -2,13 +2,16 @@ import { describe, expect } from 'vitest';
 import { isTerminal } from '../../src/engine/batch.ts';
 import {
   batchIn,
+  claim,
   claimStepOf,
   createBatch,
+  failOf,
   finishOf,
   readBatch,
   startBatch,
   startOf,
   T0,
+  wholeSegment,
 } from '../helpers/store-fixtures.ts';
 import type { Situation } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
@@ -117,7 +120,34 @@ function describeTimestamps(it: StoreIt): void {
       const set = Object.entries({ completedAt, failedAt, expiredAt, cancelledAt }).filter(
         ([, at]) => at !== null,
       );
-      expect(set).toEqual([[`${status}At`, T0]]);
+      // An expired one ended at its deadline; the fixture's time lies before that.
+      expect(set).toEqual([[`${status}At`, status === 'expired' ? batch.expiresAt : T0]]);
     }
+  });
+
+  it('are in order where the clock was set back between two steps', async ({ store }) => {
+    const completing = await createBatch(store);
+    const prepare = await claimStepOf(store, completing.id);
+    await store.startBatch(startOf(prepare, { now: T0 - 1 }));
+    const [held] = await claim(store);
+    if (held === undefined) return expect.unreachable();
+    await store.commitSegments([wholeSegment(held.chunk)], T0 - 2);
+    const finalize = await claimStepOf(store, completing.id);
+    await store.finishBatch(finishOf(finalize, 'completed', { now: T0 - 3 }));
+    expect(await readBatch(store, completing.id)).toMatchObject({
+      inProgressAt: T0,
+      finalizingAt: T0,
+      completedAt: T0,
+    });
+
+    const cancelling = await batchIn(store, 'in_progress');
+    await store.cancelBatch('ann', cancelling.id, T0 - 1);
+    const last = await claimStepOf(store, cancelling.id);
+    await store.finishBatch(finishOf(last, 'cancelled', { now: T0 - 2 }));
+    expect(await readBatch(store, cancelling.id)).toMatchObject({ cancellingAt: T0, cancelledAt: T0 });
+
+    const failing = await createBatch(store);
+    await store.failBatch(failOf(await claimStepOf(store, failing.id), { now: T0 - 1 }));
+    expect(await readBatch(store, failing.id)).toMatchObject({ failedAt: T0 });
   });
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import { removeExpiredFiles, sweepLeftovers } from '../../src/engine/index.ts';
 import type { Engine } from '../../src/engine/index.ts';
+import type { BlobWriter } from '../../src/engine/ports.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import { bytesOf, createTestEngine, inputLine, OWNER, readText, submit } from '../helpers/test-engine.ts';
 
@@ -114,9 +115,55 @@ describe('uploading', () => {
     const broken = createTestEngine({ storage: { ...storage, blobs: fail('EIO') } });
     await expect(upload(broken, '{}')).rejects.toMatchObject({ code: 'unavailable' });
   });
+
+  it('leaves no bytes behind where the disk is too full for the row', async () => {
+    const storage = createMemoryStorage();
+    let code = 'SQLITE_FULL';
+    const insertFile = () => Promise.reject(Object.assign(new Error(code), { code }));
+    const engine = createTestEngine({ storage: { ...storage, store: { ...storage.store, insertFile } } });
+    await expect(upload(engine, '{}')).rejects.toMatchObject({ code: 'out_of_space' });
+    expect(await blobs(engine)).toEqual([]);
+    // After such a failure power loss may bring the row back.
+    code = 'SQLITE_IOERR_FSYNC';
+    await expect(upload(engine, '{}')).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await blobs(engine)).toHaveLength(1);
+  });
+
+  it('tells why it is refused also where its bytes cannot be discarded', async () => {
+    const storage = createMemoryStorage();
+    const create = async () => ({
+      ...wrap(await storage.blobs.create()),
+      discard: () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' })),
+    });
+    const engine = createTestEngine({ storage: { ...storage, blobs: { ...storage.blobs, create } } });
+    await expect(upload(engine, '{}', { purpose: 'none' })).rejects.toMatchObject({
+      code: 'invalid_purpose',
+    });
+    const received = await engine.files.receive(bytesOf('{}'));
+    await received.discard();
+  });
 });
 
+/** The writer's methods as members of a plain object. */
+function wrap(writer: BlobWriter): BlobWriter {
+  return {
+    write: (bytes) => writer.write(bytes),
+    seal: () => writer.seal(),
+    publish: () => writer.publish(),
+    discard: () => writer.discard(),
+  };
+}
+
 describe('deleting', () => {
+  it('has happened also where the bytes cannot be removed at once', async () => {
+    const storage = createMemoryStorage();
+    const fail = () => Promise.reject(Object.assign(new Error('EIO'), { code: 'EIO' }));
+    const engine = createTestEngine({ storage: { ...storage, blobs: { ...storage.blobs, delete: fail } } });
+    const file = await upload(engine, '{}');
+    await engine.files.delete(OWNER, file.id);
+    await expect(engine.files.get(OWNER, file.id)).rejects.toMatchObject({ code: 'file_not_found' });
+  });
+
   it('removes the bytes with the last file that shares them', async () => {
     const engine = createTestEngine();
     const [first, second] = [await upload(engine, '{}'), await upload(engine, '{}')];

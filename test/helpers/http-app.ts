@@ -4,6 +4,7 @@ import { expect, onTestFinished } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import type { BlobStore, Clock, Engine, EngineSettings, Store } from '../../src/engine/index.ts';
 import { buildApp } from '../../src/http/app.ts';
+import type { SocketLimits } from '../../src/http/app.ts';
 import type { ErrorBody } from '../../src/http/errors.ts';
 import { createTestEngine } from './test-engine.ts';
 
@@ -16,6 +17,7 @@ export interface TestAppOptions {
   readonly settings?: Partial<EngineSettings>;
   readonly clock?: Clock;
   readonly isReady?: () => boolean | Promise<boolean>;
+  readonly limits?: Partial<SocketLimits>;
   /** Replaces verbs of the storage. */
   readonly store?: (store: Store) => Partial<Store>;
   readonly blobs?: (blobs: BlobStore) => Partial<BlobStore>;
@@ -52,6 +54,7 @@ export function createTestApp(options: TestAppOptions = {}): TestApp {
     log,
     apiKeys: options.apiKeys ?? [API_KEY],
     isReady: options.isReady ?? (() => true),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
   });
   onTestFinished(async () => {
     app.server.closeAllConnections();

@@ -74,6 +74,8 @@ export interface UpstreamServer extends TestServer {
 export interface ServerOptions {
   /** Serves https with this certificate. */
   readonly tls?: { readonly key: string; readonly cert: string };
+  /** Where to listen. Default: any free port. */
+  readonly port?: number;
 }
 
 /** Serves HTTP as `script` says, one call for each request, also several at a time. */
@@ -128,7 +130,7 @@ export async function startRawServer(
     options.tls === undefined
       ? createServer(serve)
       : createTlsServer(options.tls, serve).on('tlsClientError', () => {});
-  server.listen(0, '127.0.0.1');
+  server.listen(options.port ?? 0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   const origin = `${options.tls === undefined ? 'http' : 'https'}://127.0.0.1:${port}`;

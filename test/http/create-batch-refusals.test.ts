@@ -22,6 +22,17 @@ interface Refusal {
 }
 
 describe('POST /v1/batches refuses', () => {
+  it('a body that is not UTF-8, rather than change it', async () => {
+    const payload = Buffer.from(JSON.stringify({ ...BODY, metadata: { name: 'café' } }), 'latin1');
+    const response = await createTestApp().call({
+      method: 'POST',
+      url: '/v1/batches',
+      headers: { 'content-type': 'application/json' },
+      payload,
+    });
+    expect(errorOf(response)).toEqual(refusal(400, { message: NOT_JSON }));
+  });
+
   it.each<[string, unknown, Refusal]>([
     ['an empty object', {}, missing('input_file_id')],
     ['no input_file_id', without('input_file_id'), missing('input_file_id')],
@@ -41,6 +52,7 @@ describe('POST /v1/batches refuses', () => {
     [{ completion_window: true }, 'completion_window', 'a string', 'a boolean'],
     [{ metadata: ['a'] }, 'metadata', 'an object', 'an array'],
     [{ metadata: 'a' }, 'metadata', 'an object', 'a string'],
+    [{ metadata: JSON.parse('{"__proto__":5}') as object }, 'metadata.__proto__', 'a string', 'an integer'],
     [{ metadata: { tags: ['a'] } }, 'metadata.tags', 'a string', 'an array'],
     [{ metadata: { a: 'b', n: null } }, 'metadata.n', 'a string', 'null'],
     [{ priority: '5' }, 'priority', 'an integer', 'a string'],

@@ -67,6 +67,13 @@ describe('POST /v1/batches', () => {
     });
   });
 
+  it('keeps metadata of any name', async () => {
+    // Written as JSON: in an object literal, `__proto__` is no member.
+    const metadata = JSON.parse('{"__proto__":"a","constructor":"b","":"c"}') as object;
+    const batch = await createdBatch(createTestApp(), { metadata });
+    expect(JSON.stringify(batch['metadata'])).toBe(JSON.stringify(metadata));
+  });
+
   it('takes null for not given', async () => {
     const nothing = { metadata: null, output_expires_after: null, priority: null, webhook_url: null };
     const batch = await createdBatch(createTestApp(), nothing);

@@ -22,8 +22,11 @@ export async function listen(app: FastifyInstance): Promise<number> {
 }
 
 /** A TCP connection for requests that no HTTP client would send; closed when the test ends. */
-export async function openRawClient(port: number): Promise<RawClient> {
-  const socket = connect(port, '127.0.0.1');
+export async function openRawClient(
+  port: number,
+  { allowHalfOpen = false }: { readonly allowHalfOpen?: boolean } = {},
+): Promise<RawClient> {
+  const socket = connect({ port, host: '127.0.0.1', allowHalfOpen });
   let text = '';
   socket.on('data', (bytes: Buffer) => (text += bytes.toString('latin1')));
   const closed = new Promise<void>((resolve) => {

@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
 import {
+  BOUNDARY,
   createTestApp,
   expectNothingLeft,
   errorOf,
   fileParts,
   FORM_TYPE,
+  formBytes,
   JSONL,
   refusal,
   uploadOf,
@@ -180,6 +182,20 @@ describe('POST /v1/files refuses', () => {
       const response = await testApp.call({ ...uploadOf(fileParts()), headers: { 'content-type': type } });
       expect(response.statusCode).toBe(400);
       await expectNothingLeft(testApp);
+    },
+  );
+
+  it.each(['multipart/form-data; boundary=', 'multipart/form-data; boundary=""; charset=utf-8'])(
+    'a form whose parts begin with two dashes alone, by the type %s',
+    async (type) => {
+      const testApp = createTestApp();
+      const response = await testApp.call({
+        ...uploadOf(fileParts()),
+        payload: formBytes(fileParts()).toString().replaceAll(BOUNDARY, ''),
+        headers: { 'content-type': type },
+      });
+      const message = 'The form has an empty boundary in its Content-Type.';
+      expect(errorOf(response)).toEqual(refusal(400, { message }));
     },
   );
 

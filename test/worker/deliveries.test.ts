@@ -21,14 +21,14 @@ interface FakeSender extends WebhookSender {
   readonly sent: (WebhookRequest & { readonly type: string })[];
 }
 
-function createSender(respond: (attempt: number) => WebhookOutcome | 'hang'): FakeSender {
+function createSender(respond: (attempt: number, url: string) => WebhookOutcome | 'hang'): FakeSender {
   const sent: FakeSender['sent'] = [];
   return {
     sent,
     check: (url) => (url.includes('private') ? 'a private address' : null),
     async send(request, signal) {
       sent.push({ ...request, type: JSON.parse(request.body).type });
-      const outcome = respond(sent.length);
+      const outcome = respond(sent.length, request.url);
       if (outcome !== 'hang') return outcome;
       return await new Promise((resolve) =>
         signal.addEventListener('abort', () => resolve({ kind: 'aborted' })),
@@ -111,6 +111,17 @@ describe('webhooks', () => {
         Number(before?.headers['webhook-timestamp']) + 5,
       );
     }
+  });
+
+  it('do not wait for a receiver that never answers, however many are sent to it', async () => {
+    const webhooks = createSender((_attempt, url) => (url.startsWith('http://slow') ? 'hang' : ok));
+    const { engine } = await start({ webhooks, settings: { ...settings, webhookUrls: [] } });
+    for (let n = 0; n < 70; n++)
+      await submit(engine, inputLines(1), { webhookUrl: `http://slow.example/${n}` });
+    await vi.waitFor(() => expect(webhooks.sent).toHaveLength(8));
+    await submit(engine, inputLines(1), { webhookUrl: 'http://quick.example/' });
+    await vi.waitFor(() => expect(webhooks.sent.at(-1)?.url).toBe('http://quick.example/'));
+    expect(webhooks.sent).toHaveLength(9);
   });
 
   it('are given back without counting where a stop aborts them', async () => {

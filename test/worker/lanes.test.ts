@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import type { ChunkRun, Line } from '../../src/engine/index.ts';
 import { createLanes } from '../../src/worker/lanes.ts';
+import { createModelWindows } from '../../src/worker/model-windows.ts';
 import { createSuspects } from '../../src/worker/suspects.ts';
 
 const open = () => true;
@@ -38,7 +39,7 @@ function takeBatches(lanes: ReturnType<typeof createLanes>, count: number): (str
 
 describe('picking the next line', () => {
   it('shares the slots evenly between batches of equal priority', () => {
-    const lanes = createLanes(createSuspects());
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     lanes.addRun(fakeRun({ batch: 'large', lines: 100 }));
     expect(takeBatches(lanes, 3)).toEqual(['large', 'large', 'large']);
     lanes.addRun(fakeRun({ batch: 'small', lines: 3 }));
@@ -46,23 +47,26 @@ describe('picking the next line', () => {
   });
 
   it('takes a higher priority first, whatever is in flight', () => {
-    const lanes = createLanes(createSuspects());
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     lanes.addRun(fakeRun({ batch: 'normal', lines: 5 }));
     lanes.addRun(fakeRun({ batch: 'urgent', lines: 2, priority: 10 }));
     expect(takeBatches(lanes, 3)).toEqual(['urgent', 'urgent', 'normal']);
   });
 
   it('takes the nearer deadline first where all else is equal', () => {
-    const lanes = createLanes(createSuspects());
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     lanes.addRun(fakeRun({ batch: 'later', expiresAt: 2000 }));
     lanes.addRun(fakeRun({ batch: 'sooner', expiresAt: 1000 }));
     expect(takeBatches(lanes, 3)).toEqual(['sooner', 'later', null]);
   });
 
   it('shares a batch’s slots between its models, and passes over a model whose gate is closed', () => {
-    const lanes = createLanes(createSuspects());
-    lanes.addRun(fakeRun({ batch: 'b', model: 'one', lines: 10 }));
-    lanes.addRun(fakeRun({ batch: 'b', model: 'two', lines: 10 }));
+    const windows = createModelWindows({ maxConcurrency: 64 });
+    const lanes = createLanes(createSuspects(), windows);
+    for (const model of ['one', 'two']) {
+      lanes.addRun(fakeRun({ batch: 'b', model, lines: 10 }));
+      windows.noteAnswer(model);
+    }
     const models = Array.from({ length: 4 }, () => lanes.takeNext(open)?.run.model);
     expect(models.filter((model) => model === 'one')).toHaveLength(2);
     expect(lanes.takeNext((model) => model !== 'one')?.run.model).toBe('two');
@@ -72,7 +76,7 @@ describe('picking the next line', () => {
   });
 
   it('takes lines that are due again before new ones', () => {
-    const lanes = createLanes(createSuspects());
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     lanes.addRun(fakeRun({ batch: 'b', lines: 3 }));
     const first = lanes.takeNext(open) as Line;
     lanes.landed(first);
@@ -83,7 +87,7 @@ describe('picking the next line', () => {
 
 describe('the figures of the lanes', () => {
   it('count ready lines, held bytes and the top priority through take, put back, stop and removal', () => {
-    const lanes = createLanes(createSuspects());
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     const run = fakeRun({ batch: 'b', lines: 3, priority: 7 });
     lanes.addRun(run);
     expect([lanes.readyLines, lanes.heldBytes, lanes.topPriority]).toEqual([3, 30, 7]);
@@ -104,7 +108,7 @@ describe('the figures of the lanes', () => {
   });
 
   it('keep a lane whose lines still fly, and drop models that are done', () => {
-    const lanes = createLanes(createSuspects());
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     const run = fakeRun({ batch: 'b' });
     lanes.addRun(run);
     const line = lanes.takeNext(open) as Line;

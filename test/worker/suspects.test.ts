@@ -2,45 +2,87 @@ import { describe, expect, it } from 'vitest';
 import type { ChunkRun, Line, Suspicion } from '../../src/engine/index.ts';
 import { createSuspects } from '../../src/worker/suspects.ts';
 
-function fakeRun(suspicion: Suspicion): { run: ChunkRun; line: Line } {
-  const run = { nextSuspicion: suspicion } as ChunkRun;
-  return { run, line: { run, suspicion } as Line };
+/** Suspects with a chunk for each of these, and what may be taken of them. */
+function suspected(...suspicions: Suspicion[]) {
+  const suspects = createSuspects();
+  const lines = suspicions.map((suspicion) => {
+    const run = { nextSuspicion: suspicion } as ChunkRun;
+    suspects.addRun(run);
+    return { run, suspicion } as Line;
+  });
+  return {
+    suspects,
+    lines: lines as [Line, Line, ...Line[]],
+    mayTake: () => lines.map(({ run }) => suspects.mayTake(run)),
+    send(line: Line): number {
+      suspects.took();
+      return line.suspicion === 'free' ? 0 : suspects.began(line);
+    },
+    land(line: Line) {
+      suspects.landed();
+      if (line.suspicion !== 'free') suspects.ended(line);
+    },
+  };
 }
 
 describe('after a crash', () => {
   it('suspects run one at a time in each chunk, beside other chunks and free lines', () => {
-    const suspects = createSuspects();
-    const [a, b, free] = [fakeRun('suspect'), fakeRun('suspect'), fakeRun('free')];
-    for (const { run } of [a, b, free]) suspects.addRun(run);
-    suspects.began(a.line);
-    expect([a, b, free].map(({ run }) => suspects.mayTake(run))).toEqual([false, true, true]);
-    suspects.ended(a.line);
-    expect(suspects.mayTake(a.run)).toBe(true);
+    const { lines, mayTake, send, land } = suspected('suspect', 'suspect', 'free');
+    expect(send(lines[0])).toBe(1);
+    expect(mayTake()).toEqual([false, true, true]);
+    land(lines[0]);
+    expect(mayTake()).toEqual([true, true, true]);
   });
 
-  it('a prime suspect waits for the suspects in flight, goes before all others, and runs with none beside it', () => {
-    const suspects = createSuspects();
-    const [a, prime] = [fakeRun('suspect'), fakeRun('prime')];
-    suspects.addRun(a.run);
-    suspects.began(a.line);
-    suspects.addRun(prime.run);
-    expect(suspects.mayTake(prime.run)).toBe(false);
-    suspects.ended(a.line);
-    expect([a, prime].map(({ run }) => suspects.mayTake(run))).toEqual([false, true]);
-    suspects.began(prime.line);
-    const other = fakeRun('prime');
-    suspects.addRun(other.run);
-    expect([a, other].map(({ run }) => suspects.mayTake(run))).toEqual([false, false]);
-    suspects.ended(prime.line);
-    expect([a, other].map(({ run }) => suspects.mayTake(run))).toEqual([false, true]);
+  it('prime suspects go before all others and run with no suspect beside them, but with free lines', () => {
+    const { suspects, lines, mayTake, send, land } = suspected('prime', 'prime', 'prime', 'suspect', 'free');
+    expect(mayTake()).toEqual([true, true, true, false, true]);
+    expect(send(lines[0])).toBe(1);
+    expect(mayTake()).toEqual([false, false, false, false, true]);
+    expect(suspects.mayRetry).toBe(true);
+    land(lines[0]);
+    expect(mayTake().slice(1)).toEqual([true, true, false, true]);
   });
 
-  it('a chunk that is given back takes its prime suspect along', () => {
-    const suspects = createSuspects();
-    const [a, prime] = [fakeRun('suspect'), fakeRun('prime')];
-    suspects.addRun(prime.run);
-    expect(suspects.mayTake(a.run)).toBe(false);
-    suspects.removeRun(prime.run);
-    expect(suspects.mayTake(a.run)).toBe(true);
+  it.each(['accused', 'prime'] as const)(
+    'an %s line that is the only one waits until nothing is in flight, and runs alone',
+    (suspicion) => {
+      const free = { run: { nextSuspicion: 'free' }, suspicion: 'free' } as Line;
+      const { suspects, lines, mayTake, send, land } = suspected(suspicion, 'suspect', 'free');
+      send(free);
+      expect(mayTake()).toEqual([false, false, false]);
+      expect(suspects.mayRetry).toBe(false);
+      land(free);
+      expect(mayTake()).toEqual([true, false, false]);
+      expect(send(lines[0])).toBe(2);
+      const late = suspects.mayTake({ nextSuspicion: 'free' } as ChunkRun);
+      expect([...mayTake(), late, suspects.mayRetry]).toEqual([false, false, false, false, false]);
+      // The slot is free before what came of it is stored.
+      suspects.landed();
+      expect(mayTake()).toEqual([false, false, false]);
+      suspects.ended(lines[0]);
+      expect(mayTake().slice(1)).toEqual([true, true]);
+      expect(suspects.mayRetry).toBe(true);
+    },
+  );
+
+  it('accused lines go before prime suspects, one at a time', () => {
+    const { lines, mayTake, send, land } = suspected('accused', 'accused', 'prime', 'prime');
+    expect(mayTake()).toEqual([true, true, false, false]);
+    expect(send(lines[1])).toBe(2);
+    expect(mayTake()).toEqual([false, false, false, false]);
+    land(lines[1]);
+    expect(mayTake()[0]).toBe(true);
   });
+
+  it.each(['accused', 'prime'] as const)(
+    'a chunk that is given back takes its %s line along',
+    (suspicion) => {
+      const { suspects, lines, mayTake, send } = suspected(suspicion, 'suspect', 'free');
+      expect(mayTake()).toEqual([true, false, false]);
+      send(lines[0]);
+      suspects.removeRun(lines[0].run);
+      expect(mayTake().slice(1)).toEqual([true, true]);
+    },
+  );
 });

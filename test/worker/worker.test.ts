@@ -192,6 +192,27 @@ describe('an upstream that is down', () => {
   });
 });
 
+describe('a model that never answers', () => {
+  it('holds a fiftieth of the slots beside one that does, wherever their lines stand in the file', async () => {
+    let deadBesideAlive = 0;
+    const upstream = createScriptedUpstream(({ model }) => {
+      if (model !== 'alive') return 'hold';
+      deadBesideAlive = upstream.held.length;
+      return answer({});
+    });
+    const engine = await startEngine({ upstream }, 100);
+    // Far more lines of the dead one, and before those of the other.
+    const lines = Array.from({ length: 9000 }, (_, i) =>
+      inputLine(`l${i}`, { model: i < 6000 ? 'dead' : 'alive' }),
+    );
+    const { id } = await submit(engine, lines);
+    await vi.waitFor(async () => expect((await engine.batches.get(OWNER, id)).counts.completed).toBe(3000), {
+      timeout: 10_000,
+    });
+    expect(deadBesideAlive).toBe(2);
+  });
+});
+
 describe('storage that fails', () => {
   it('loses nothing: results are kept and nothing new is sent until it works again', async () => {
     const storage = createMemoryStorage();

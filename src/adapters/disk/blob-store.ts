@@ -9,8 +9,8 @@ import { makeFolders, readFully } from './io.ts';
 import { blobOfFile, blobPath, dataPaths, SHARDS } from './paths.ts';
 import type { DataPaths } from './paths.ts';
 
-/** Blobs are streamed in buffers of this size. */
-const READ_BYTES = 1024 * 1024;
+/** Blobs are streamed in buffers of this size: each slow reader holds some of them, and larger ones are no faster. */
+const READ_BYTES = 64 * 1024;
 
 /**
  * Blobs as files named by their hash. Call it once for a folder: it removes what a dead process was receiving.

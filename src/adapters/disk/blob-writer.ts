@@ -8,8 +8,11 @@ import { FILE_MODE, syncFolder, writeFully } from './io.ts';
 import { blobPath, shardPath } from './paths.ts';
 import type { DataPaths } from './paths.ts';
 
-/** What is written is gathered into blocks of this size: few system calls, and few updates of the hash. */
-const BLOCK_BYTES = 1024 * 1024;
+/**
+ * What is written is gathered into blocks of this size: few system calls, and few updates of the hash. Each upload under
+ * way, however slow, holds one.
+ */
+const BLOCK_BYTES = 256 * 1024;
 
 type State = 'open' | 'sealed' | 'published' | 'failed' | 'discarded';
 

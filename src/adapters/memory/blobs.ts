@@ -4,7 +4,7 @@ import { BlobMissingError } from '../../engine/errors.ts';
 import type { BlobStore, BlobWriter } from '../../engine/ports.ts';
 
 /** Blobs are streamed in buffers of this size. */
-const READ_BYTES = 1024 * 1024;
+const READ_BYTES = 64 * 1024;
 
 /** Blobs in memory. All bytes are copied on their way in and out. Reads of a range beyond the blob's end reject. */
 export function createMemoryBlobStore(): BlobStore {

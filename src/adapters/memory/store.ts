@@ -39,7 +39,6 @@ function releaseAll(state: StoreState): void {
       chunk.worker = null;
       chunk.epoch++;
       chunk.crashes++;
-      if (chunk.trying !== null) chunk.trying = { ...chunk.trying, deaths: chunk.trying.deaths + 1 };
     }
   }
   for (const found of state.deliveries.values()) {

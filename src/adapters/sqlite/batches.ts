@@ -22,7 +22,7 @@ export function createBatchVerbs(db: Database, reader: BatchReader, insertEvent:
   const getStatus = db.prepare<[string], BatchStatus>('select status from batches where id = ?').pluck();
   const expire = db.prepare<[number, number]>(`
     update batches
-    set status = 'finalizing', ending = 'expired', finalizing_at = ?
+    set status = 'finalizing', ending = 'expired', finalizing_at = max(?, in_progress_at)
     where status = 'in_progress' and expires_at <= ?
   `);
 
@@ -110,7 +110,11 @@ function createCancelBatch(
     'select seq, status from batches where id = ? and owner = ?',
   );
   const cancel = db.prepare<[number, number]>(
-    `update batches set status = 'cancelling', cancelling_at = ? where seq = ?`,
+    `
+      update batches
+      set status = 'cancelling', cancelling_at = max(?, created_at, coalesce(in_progress_at, 0))
+      where seq = ?
+    `,
   );
   return transaction(db, (owner: string, id: string, now: number): CancelResult => {
     const found = find.get(id, owner);

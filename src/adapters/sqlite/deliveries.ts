@@ -1,4 +1,7 @@
 import type { Database } from 'better-sqlite3';
+import { createShareOut } from '../../engine/delivery-share.ts';
+import type { DeliveryShare } from '../../engine/delivery-share.ts';
+import { MAX_DELIVERY_WAIT_MS } from '../../engine/event.ts';
 import type { Delivery, DeliveryTarget, EventType } from '../../engine/event.ts';
 import type { DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
 import { transaction } from './transaction.ts';
@@ -19,7 +22,7 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
       and not exists (select 1 from deliveries d where d.event = events.seq and d.state = 'pending')
   `);
   return {
-    claimDeliveries: async (worker, now, limit) => claim(worker, now, limit),
+    claimDeliveries: async (worker, now, limit, share) => claim(worker, now, limit, share),
     settleDelivery: async (id, epoch, now, result) => settle(id, epoch, now, result),
     releaseDeliveries: async (deliveries) => release(deliveries),
     purgeEvents: async (before) => purge.run(before).changes,
@@ -27,7 +30,6 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
 }
 
 interface DeliveryRow {
-  readonly seq: number;
   readonly id: string;
   readonly url: string;
   readonly origin: DeliveryTarget['origin'];
@@ -40,24 +42,50 @@ interface DeliveryRow {
   readonly created_at: number;
 }
 
-function createClaimDeliveries(db: Database): (worker: string, now: number, limit: number) => Delivery[] {
-  const findDue = db.prepare<[number, number], DeliveryRow>(`
+type Claim = (worker: string, now: number, limit: number, share?: DeliveryShare) => Delivery[];
+
+function createClaimDeliveries(db: Database): Claim {
+  const findDue = db.prepare<[number], { readonly seq: number; readonly url: string }>(`
+    select seq, url from deliveries
+    where state = 'pending' and worker is null and next_at <= ?
+    order by next_at, seq
+  `);
+  const hold = db.prepare<[string, number]>(
+    'update deliveries set worker = ?, epoch = epoch + 1 where seq = ?',
+  );
+  const read = db.prepare<[number], DeliveryRow>(`
     select
-      d.seq, d.id, d.url, d.origin, d.attempts, d.epoch + 1 as epoch,
+      d.id, d.url, d.origin, d.attempts, d.epoch,
       e.id as event_id, e.owner, e.batch_id, e.type, e.created_at
     from deliveries d
       join events e on e.seq = d.event
-    where d.state = 'pending' and d.worker is null and d.next_at <= ?
-    order by d.next_at, d.seq
-    limit ?
+    where d.seq = ?
   `);
-  const hold = db.prepare<[string, number, number]>(
-    'update deliveries set worker = ?, epoch = ? where seq = ?',
-  );
-  return transaction(db, (worker: string, now: number, limit: number): Delivery[] => {
-    const rows = findDue.all(now, limit);
-    for (const { seq, epoch } of rows) hold.run(worker, epoch, seq);
-    return rows.map(toDelivery);
+
+  // Nothing is put off for so long: the clock was set back since.
+  const recall = db.prepare<[number, number]>(`
+    update deliveries
+    set next_at = ?
+    where state = 'pending' and next_at > ?
+  `);
+
+  /** Reads no further than it must: those of a receiver that never answers may be many. */
+  function choose(now: number, limit: number, share: DeliveryShare | undefined): number[] {
+    const fits = share === undefined ? () => true : createShareOut(share);
+    const chosen: number[] = [];
+    for (const { seq, url } of findDue.iterate(now)) {
+      if (chosen.length === limit) break;
+      if (fits(url)) chosen.push(seq);
+    }
+    return chosen;
+  }
+
+  return transaction(db, (worker: string, now: number, limit: number, share?: DeliveryShare): Delivery[] => {
+    recall.run(now, now + MAX_DELIVERY_WAIT_MS);
+    return choose(now, limit, share).map((seq) => {
+      hold.run(worker, seq);
+      return toDelivery(read.get(seq) as DeliveryRow);
+    });
   });
 }
 

@@ -25,9 +25,9 @@ export function createFinishVerb(
   const setFinished = db.prepare(`
     update batches
     set status = :status, step_worker = null,
-      completed_at = iif(:status = 'completed', :now, null),
-      expired_at = iif(:status = 'expired', :now, null),
-      cancelled_at = iif(:status = 'cancelled', :now, null),
+      completed_at = iif(:status = 'completed', max(:now, finalizing_at), null),
+      expired_at = iif(:status = 'expired', max(:now, finalizing_at), null),
+      cancelled_at = iif(:status = 'cancelled', max(:now, cancelling_at), null),
       output_file_id = :outputFileId, error_file_id = :errorFileId,
       total = :total, completed = :completed, failed = :failed,
       input_tokens = :input_tokens, cached_tokens = :cached_tokens, output_tokens = :output_tokens,

@@ -1,3 +1,4 @@
+import type { Database } from 'better-sqlite3';
 import type { Store } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs } from './batches.ts';
@@ -5,10 +6,13 @@ import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
 import { createInsertEvent } from './events.ts';
+import { overwriteFailedCommits, isFull, spendReserve } from './failures.ts';
 import { createFileVerbs, createInsertFile } from './files.ts';
 import { createFinishVerb } from './finish.ts';
 import { createLeaseVerbs } from './leases.ts';
 import { openDatabase } from './open.ts';
+import { createReserve } from './reserve.ts';
+import type { Reserve } from './reserve.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 
@@ -18,21 +22,36 @@ import { createStepVerbs } from './steps.ts';
  * in one transaction. Throws where the file cannot be opened or was written by a newer version of the program.
  */
 export function openSqliteStore({ path }: { readonly path: string }): Store {
-  const db = openDatabase(path);
+  const reserve = path === ':memory:' ? NO_RESERVE : createReserve(`${path}-reserve`);
+  const db = openWithReserve(path, reserve);
+  reserve.restore();
   const reader = createBatchReader(db);
   const insertFile = createInsertFile(db);
   const insertEvent = createInsertEvent(db);
   const probe = db.prepare('select count(*) from migrations');
 
-  return {
-    ...createFileVerbs(db, insertFile),
+  const fileVerbs = createFileVerbs(db, insertFile);
+  // What must work on a full disk: to start, and to remove something from it.
+  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, {
+    deleteFile: fileVerbs.deleteFile,
+    expireFiles: fileVerbs.expireFiles,
+    ...createLeaseVerbs(db),
+  });
+  return overwriteFailedCommits<Store>(db, {
+    ...fileVerbs,
+    deleteFile,
+    expireFiles: async (now, limit) => {
+      // Called now and then, and there may be room again.
+      reserve.restore();
+      return await expireFiles(now, limit);
+    },
     ...createBatchVerbs(db, reader, insertEvent),
     ...createStepVerbs(db, reader, insertEvent),
     ...createFinishVerb(db, { reader, insertFile, insertEvent }),
     ...createChunkVerbs(db),
     ...createClaimVerbs(db),
     ...createSegmentVerbs(db),
-    ...createLeaseVerbs(db),
+    releaseDeadLeases,
     ...createDeliveryVerbs(db),
     ping: async () => {
       probe.get();
@@ -40,5 +59,18 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     close: async () => {
       db.close();
     },
-  };
+  });
+}
+
+const NO_RESERVE: Reserve = { spend: () => false, restore() {} };
+
+/** Opening writes, too. */
+function openWithReserve(path: string, reserve: Reserve): Database {
+  for (;;) {
+    try {
+      return openDatabase(path);
+    } catch (error) {
+      if (!isFull(error) || !reserve.spend()) throw error;
+    }
+  }
 }

@@ -11,8 +11,7 @@ export function createLeaseVerbs(db: Database): Pick<Store, 'releaseDeadLeases'>
   `);
   const freeChunks = db.prepare(`
     update chunks
-    set state = 'ready', worker = null, epoch = epoch + 1, crashes = crashes + 1,
-      trying_deaths = trying_deaths + (trying is not null)
+    set state = 'ready', worker = null, epoch = epoch + 1, crashes = crashes + 1
     where batch in (select seq from batches where chunks_claimed > 0) and state = 'claimed'
   `);
   const resetCounts = db.prepare('update batches set chunks_claimed = 0 where chunks_claimed > 0');

@@ -107,7 +107,7 @@ function createEndChunk(db: Database): (batch: number, chunkNumber: number, now:
   `);
   const complete = db.prepare<[number, number]>(`
     update batches
-    set status = 'finalizing', ending = 'completed', finalizing_at = ?
+    set status = 'finalizing', ending = 'completed', finalizing_at = max(?, in_progress_at)
     where seq = ? and status = 'in_progress' and chunks_left = 0
   `);
   return (batch, chunkNumber, now) => {

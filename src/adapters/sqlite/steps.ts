@@ -100,7 +100,7 @@ function createStartBatch(db: Database, insertEvent: InsertEvent): (start: Start
   const freeStep = createFreeStep(db);
   const setStarted = db.prepare(`
     update batches
-    set status = 'in_progress', in_progress_at = :now, step_worker = null, model = :model,
+    set status = 'in_progress', in_progress_at = max(:now, created_at), step_worker = null, model = :model,
       input_sha256 = :sha256, input_bytes = :bytes, total = :total, chunks_left = :chunks
     where seq = :seq
   `);
@@ -138,7 +138,7 @@ function createFailBatch(db: Database, insertEvent: InsertEvent): (fail: Fail) =
   const freeStep = createFreeStep(db);
   const setFailed = db.prepare<[number, string, number]>(`
     update batches
-    set status = 'failed', failed_at = ?, errors = ?, step_worker = null
+    set status = 'failed', failed_at = max(?, created_at), errors = ?, step_worker = null
     where seq = ?
   `);
   return transaction(db, ({ batchId, epoch, now, errors, event }: Fail): Fenced => {

@@ -5,7 +5,7 @@ import type { NewChunk } from '../../../engine/chunk.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';
-import { findBatch, liveBatch } from './state.ts';
+import { findBatch, liveBatch, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
 export type BatchVerbs = Pick<
@@ -40,7 +40,8 @@ export function createBatchVerbs(state: StoreState): BatchVerbs {
       const { status } = found.batch;
       const changed = canTransition(status, 'cancelling');
       if (!changed && status !== 'cancelling' && status !== 'cancelled') return { kind: 'refused', status };
-      if (changed) found.batch = { ...found.batch, status: 'cancelling', cancellingAt: now };
+      if (changed)
+        found.batch = { ...found.batch, status: 'cancelling', cancellingAt: stepTime(found.batch, now) };
       return { kind: 'ok', batch: liveBatch(found), changed };
     },
     async isBatchLive(batchId) {
@@ -52,7 +53,12 @@ export function createBatchVerbs(state: StoreState): BatchVerbs {
         ({ batch }) => batch.status === 'in_progress' && batch.expiresAt <= now,
       );
       for (const found of due) {
-        found.batch = { ...found.batch, status: 'finalizing', ending: 'expired', finalizingAt: now };
+        found.batch = {
+          ...found.batch,
+          status: 'finalizing',
+          ending: 'expired',
+          finalizingAt: stepTime(found.batch, now),
+        };
       }
       return due.length;
     },
@@ -101,7 +107,13 @@ export function createStepVerbs(state: StoreState): StepVerbs {
       if (held === undefined) return 'lost';
       const total = chunks.reduce((sum, chunk) => sum + chunk.lineCount, 0);
       const counts = { total, completed: 0, failed: 0 };
-      held.batch = { ...held.batch, status: 'in_progress', inProgressAt: now, model, counts };
+      held.batch = {
+        ...held.batch,
+        status: 'in_progress',
+        inProgressAt: stepTime(held.batch, now),
+        model,
+        counts,
+      };
       held.input = input;
       held.chunks = new Map(chunks.map((chunk) => [chunk.number, newChunkState(chunk)]));
       insertEvent(state, event);
@@ -110,7 +122,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
     async failBatch({ batchId, epoch, now, errors, event }) {
       const held = endPrepare(batchId, epoch);
       if (held === undefined) return 'lost';
-      held.batch = { ...held.batch, status: 'failed', failedAt: now, errors };
+      held.batch = { ...held.batch, status: 'failed', failedAt: stepTime(held.batch, now), errors };
       insertEvent(state, event);
       return 'ok';
     },
@@ -122,10 +134,11 @@ export function createStepVerbs(state: StoreState): StepVerbs {
         state,
         [outputFile, errorFile].filter((file) => file !== null),
       );
+      const at = stepTime(held.batch, now);
       held.batch = {
         ...liveBatch(held),
         status,
-        ...{ completed: { completedAt: now }, expired: { expiredAt: now }, cancelled: { cancelledAt: now } }[
+        ...{ completed: { completedAt: at }, expired: { expiredAt: at }, cancelled: { cancelledAt: at } }[
           status
         ],
         counts,

@@ -2,7 +2,7 @@ import { countDone, encodeSegmentLines, withDone } from '../../../engine/chunk.t
 import type { NewSegment } from '../../../engine/chunk.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, Fenced, Store } from '../../../engine/ports.ts';
 import { byDeadline, byPriority } from './batches.ts';
-import { addUsage, isChunkDone } from './state.ts';
+import { addUsage, isChunkDone, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
 export type ChunkVerbs = Pick<
@@ -52,11 +52,11 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
       }
       return claims;
     },
-    async markTrying(ref, place): Promise<Fenced> {
+    async markTrying(ref, trying): Promise<Fenced> {
       const found = findClaimed(ref);
       if (found === undefined) return 'lost';
-      found.trying =
-        place === null ? null : { place, deaths: found.trying?.place === place ? found.trying.deaths : 0 };
+      const before = found.trying?.place === trying?.place ? found.trying : null;
+      found.trying = trying === null ? null : { ...trying, deaths: trying.deaths + (before?.deaths ?? 0) };
       return 'ok';
     },
     async commitSegments(segments, now) {
@@ -96,7 +96,12 @@ function addSegment(found: ChunkState, { lines, logPosition, usage, chunkNumber 
 function endChunk(found: BatchState, chunk: ChunkState, now: number): void {
   chunk.worker = null;
   if (found.batch.status !== 'in_progress' || ![...found.chunks.values()].every(isChunkDone)) return;
-  found.batch = { ...found.batch, status: 'finalizing', ending: 'completed', finalizingAt: now };
+  found.batch = {
+    ...found.batch,
+    status: 'finalizing',
+    ending: 'completed',
+    finalizingAt: stepTime(found.batch, now),
+  };
 }
 
 interface NextChunk {

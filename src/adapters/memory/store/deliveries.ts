@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { createShareOut } from '../../../engine/delivery-share.ts';
+import { MAX_DELIVERY_WAIT_MS } from '../../../engine/event.ts';
 import type { NewEvent } from '../../../engine/event.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import type { DeliveryState, StoreState } from './state.ts';
@@ -19,6 +21,11 @@ export function insertEvent(state: StoreState, { event, targets }: NewEvent): vo
   state.events.set(event.id, { record: event, deliveries });
 }
 
+function isDue({ nextAt }: DeliveryState, now: number): boolean {
+  // Nothing is put off for so long: the clock was set back since.
+  return nextAt <= now || nextAt > now + MAX_DELIVERY_WAIT_MS;
+}
+
 export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
   function findHeld(id: string, epoch: number): DeliveryState | undefined {
     const found = state.deliveries.get(id);
@@ -26,10 +33,12 @@ export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
   }
 
   return {
-    async claimDeliveries(_worker, now, limit) {
+    async claimDeliveries(_worker, now, limit, share) {
+      const fits = share === undefined ? () => true : createShareOut(share);
       const due = [...state.deliveries.values()]
-        .filter((found) => found.state === 'pending' && !found.held && found.nextAt <= now)
+        .filter((found) => found.state === 'pending' && !found.held && isDue(found, now))
         .toSorted((a, b) => a.nextAt - b.nextAt)
+        .filter((found) => fits(found.delivery.target.url))
         .slice(0, limit);
       return due.map((found) => {
         found.held = true;

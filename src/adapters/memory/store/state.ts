@@ -62,6 +62,12 @@ export function liveBatch({ batch, chunks }: BatchState): Batch {
   return { ...batch, counts, usage: all.map(({ usage }) => usage).reduce(addUsage, NO_USAGE) };
 }
 
+/** The time of the batch's next step, which is never before the last one. */
+export function stepTime(batch: Batch, now: number): number {
+  const { createdAt, inProgressAt, finalizingAt, cancellingAt } = batch;
+  return Math.max(now, createdAt, inProgressAt ?? 0, finalizingAt ?? 0, cancellingAt ?? 0);
+}
+
 function sum(chunks: readonly ChunkState[], key: 'completed' | 'failed'): number {
   return chunks.reduce((total, chunk) => total + chunk[key], 0);
 }

@@ -1,0 +1,25 @@
+/** How many deliveries one receiver may have under way, so that one that never answers holds up nobody else's. */
+export interface DeliveryShare {
+  readonly perReceiver: number;
+  /** The URLs of what is under way. */
+  readonly held: readonly string[];
+}
+
+/** Answers whether a delivery to the URL still fits into its receiver's share, and counts it where it does. */
+export function createShareOut({ perReceiver, held }: DeliveryShare): (url: string) => boolean {
+  const counts = new Map<string, number>();
+  function take(url: string): boolean {
+    const receiver = receiverOf(url);
+    const count = counts.get(receiver) ?? 0;
+    if (count >= perReceiver) return false;
+    counts.set(receiver, count + 1);
+    return true;
+  }
+  for (const url of held) take(url);
+  return take;
+}
+
+/** Scheme, host and port, as they are written: paths and queries often differ from batch to batch. */
+function receiverOf(url: string): string {
+  return /^[^:]*:\/\/[^/?#]*/.exec(url)?.[0] ?? url;
+}

@@ -1,0 +1,86 @@
+import { rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { overwriteFailedCommits, spendReserve } from '../../src/adapters/sqlite/failures.ts';
+import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
+import { openDatabase } from '../../src/adapters/sqlite/open.ts';
+import { createReserve } from '../../src/adapters/sqlite/reserve.ts';
+
+const MB = 1024 * 1024;
+
+async function temporaryPath(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'anyllm-sqlite-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  return join(folder, 'database.db');
+}
+
+const full = () => new Database.SqliteError('database or disk is full', 'SQLITE_FULL');
+
+describe('the reserve', () => {
+  it('is filled when a store is opened, and again in time', async () => {
+    const path = await temporaryPath();
+    const store = openSqliteStore({ path });
+    onTestFinished(() => store.close());
+    expect(statSync(`${path}-reserve`).size).toBe(2 * MB);
+    rmSync(`${path}-reserve`);
+    await store.expireFiles(0, 1);
+    expect(statSync(`${path}-reserve`).size).toBe(2 * MB);
+  });
+
+  it('is spent in pieces until it is used up', async () => {
+    const path = await temporaryPath();
+    const reserve = createReserve(path);
+    expect(reserve.spend()).toBe(false);
+    writeFileSync(path, Buffer.alloc(100_000));
+    expect([reserve.spend(), reserve.spend(), reserve.spend()]).toEqual([true, true, false]);
+    expect(statSync(path).size).toBe(0);
+  });
+
+  it('is spent for as long as a removal finds the disk full, and for nothing else', async () => {
+    const spend = vi.fn(() => true);
+    let failures = 2;
+    const verbs = spendReserve(
+      { spend, restore() {} },
+      {
+        remove: async (what: string) => {
+          if (failures-- > 0) throw full();
+          return what;
+        },
+        fail: async () => {
+          throw new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_FSYNC');
+        },
+      },
+    );
+    expect(await verbs.remove('a file')).toBe('a file');
+    expect(spend).toHaveBeenCalledTimes(2);
+    await expect(verbs.fail()).rejects.toMatchObject({ code: 'SQLITE_IOERR_FSYNC' });
+    spend.mockReturnValueOnce(false);
+    failures = 1;
+    await expect(verbs.remove('a file')).rejects.toMatchObject({ code: 'SQLITE_FULL' });
+    expect(spend).toHaveBeenCalledTimes(3);
+  });
+});
+
+describe('a commit whose sync failed', () => {
+  it('is overwritten in the write-ahead log at once', async () => {
+    const path = await temporaryPath();
+    const db = openDatabase(path);
+    onTestFinished(() => void db.close());
+    const written = (): number => statSync(`${path}-wal`).size;
+    const fail = async (error: Error): Promise<never> =>
+      await overwriteFailedCommits(db, {
+        verb: async (): Promise<never> => {
+          throw error;
+        },
+      }).verb();
+    const before = written();
+    await expect(fail(full())).rejects.toMatchObject({ code: 'SQLITE_FULL' });
+    expect(written()).toBe(before);
+    const failed = new Database.SqliteError('disk I/O error', 'SQLITE_IOERR_FSYNC');
+    await expect(fail(failed)).rejects.toBe(failed);
+    expect(written()).toBeGreaterThan(before);
+  });
+});

@@ -1,0 +1,27 @@
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
+import { createWorker } from '../../src/worker/index.ts';
+import { createFakeClock } from '../helpers/fake-clock.ts';
+import { bytesOf, createTestEngine, OWNER } from '../helpers/test-engine.ts';
+
+it('removes expired files also while nothing else can be stored', async () => {
+  const clock = createFakeClock();
+  const storage = createMemoryStorage();
+  const full = () => Promise.reject(Object.assign(new Error('no space'), { code: 'SQLITE_FULL' }));
+  const store = { ...storage.store, claimBatchStep: full, claimChunks: full, expireBatches: full };
+  const engine = createTestEngine({ clock, storage: { ...storage, store } });
+  await engine.files.upload({
+    owner: OWNER,
+    filename: 'f.jsonl',
+    purpose: 'batch',
+    expiresAfterSeconds: 3600,
+    source: bytesOf('{}'),
+  });
+  const worker = createWorker({ engine });
+  await worker.start();
+  onTestFinished(() => worker.stop());
+  await vi.waitFor(async () => {
+    clock.advance(1_800_000);
+    expect(await Array.fromAsync(engine.context.blobs.list())).toEqual([]);
+  });
+});
