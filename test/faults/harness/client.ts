@@ -1,0 +1,144 @@
+/** A client that writes down in a ledger what it was promised. */
+import { randomUUID } from 'node:crypto';
+import type { Input } from './lines.ts';
+import { observe } from './ledger.ts';
+import type { BatchObject, Ledger, PromisedBatch, PromisedFile } from './ledger.ts';
+
+/** The answer to a call was an error: the call has definitely not happened. */
+export class Refused extends Error {
+  readonly status: number;
+  /** What was answered, as text. */
+  readonly body: string;
+
+  constructor(what: string, status: number, body: string) {
+    super(`${what} was refused with ${status}: ${body.slice(0, 300)}`);
+    this.name = 'Refused';
+    this.status = status;
+    this.body = body;
+  }
+}
+
+export interface CreateOptions {
+  readonly tag?: string;
+  /** More members of the body. */
+  readonly body?: Readonly<Record<string, unknown>>;
+  /** Where on the receiver its webhook goes. */
+  readonly webhookUrl?: string;
+}
+
+/**
+ * Calls of the API. Each throws Refused where the service said no, and whatever `fetch` throws where no whole answer
+ * came, so that nobody knows whether the call has happened.
+ */
+export interface Client {
+  upload(input: Input): Promise<PromisedFile>;
+  create(file: PromisedFile, options?: CreateOptions): Promise<PromisedBatch>;
+  /** Answers the status that the batch then had. */
+  cancel(batch: PromisedBatch): Promise<string>;
+  /** Reads the batch and notes what was seen. */
+  retrieve(batch: PromisedBatch): Promise<BatchObject>;
+  /** Every batch there is. */
+  list(): Promise<BatchObject[]>;
+  deleteFile(file: PromisedFile): Promise<void>;
+  /** A file's bytes as text, or null where there is no such file. */
+  content(fileId: string): Promise<string | null>;
+}
+
+/** `url` is asked for at each call: the service has another port after each restart. */
+export function createClient(url: () => string, ledger: Ledger): Client {
+  async function call(what: string, path: string, init: RequestInit = {}): Promise<string> {
+    const response = await fetch(`${url()}/v1${path}`, init);
+    const text = await response.text();
+    if (!response.ok) throw new Refused(what, response.status, text);
+    return text;
+  }
+
+  async function callJson<T>(what: string, path: string, init?: RequestInit): Promise<T> {
+    return JSON.parse(await call(what, path, init)) as T;
+  }
+
+  return {
+    async upload(input) {
+      const form = new FormData();
+      form.set('purpose', 'batch');
+      form.set('file', new Blob([input.text]), 'input.jsonl');
+      const { id } = await callJson<{ id: string }>('an upload', '/files', { method: 'POST', body: form });
+      const file = { id, input, isDeleted: false };
+      ledger.files.push(file);
+      return file;
+    },
+    async create(file, { tag = randomUUID(), body = {}, webhookUrl } = {}) {
+      try {
+        const { id } = await callJson<BatchObject>('a create', '/batches', {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({
+            input_file_id: file.id,
+            endpoint: '/v1/chat/completions',
+            completion_window: '24h',
+            metadata: { tag },
+            ...(webhookUrl !== undefined && { webhook_url: webhookUrl }),
+            ...body,
+          }),
+        });
+        return noteCreated(ledger, { id, file, tag, webhookUrl });
+      } catch (error) {
+        if (error instanceof Refused) ledger.refusedTags.push(tag);
+        throw error;
+      }
+    },
+    async cancel(batch) {
+      const { status } = await callJson<BatchObject>('a cancel', `/batches/${batch.id}/cancel`, {
+        method: 'POST',
+      });
+      batch.isCancelled = true;
+      return status;
+    },
+    async retrieve(batch) {
+      const seen = await callJson<BatchObject>(`batch ${batch.id}`, `/batches/${batch.id}`);
+      observe(batch, seen);
+      return seen;
+    },
+    async list() {
+      const batches: BatchObject[] = [];
+      for (let after = ''; ;) {
+        const page = await callJson<{ data: BatchObject[]; has_more: boolean; last_id: string }>(
+          'a list',
+          `/batches?limit=100${after}`,
+        );
+        batches.push(...page.data);
+        if (!page.has_more) return batches;
+        after = `&after=${page.last_id}`;
+      }
+    },
+    async deleteFile(file) {
+      await call('a delete', `/files/${file.id}`, { method: 'DELETE' });
+      file.isDeleted = true;
+    },
+    async content(fileId) {
+      try {
+        return await call(`the content of ${fileId}`, `/files/${fileId}/content`);
+      } catch (error) {
+        if (error instanceof Refused && error.status === 404) return null;
+        throw error;
+      }
+    },
+  };
+}
+
+/** Enters a batch that is known to be there, also when its create was never answered. */
+export function noteCreated(
+  ledger: Ledger,
+  batch: {
+    readonly id: string;
+    readonly file: PromisedFile;
+    readonly tag: string;
+    readonly webhookUrl?: string | undefined;
+  },
+): PromisedBatch {
+  const { id, file, tag, webhookUrl } = batch;
+  const webhookPath = webhookUrl === undefined ? null : new URL(webhookUrl).pathname;
+  const promised = { id, file, tag, webhookPath, isCancelled: false, ended: null, contradictions: [] };
+  ledger.batches.push(promised);
+  return promised;
+}

@@ -1,0 +1,4 @@
+import type { Fault } from '../harness/fault.ts';
+import { powerLoss } from './images.ts';
+
+export const powerLossFaults: readonly Fault[] = [powerLoss];

@@ -1,0 +1,5 @@
+import type { Fault } from '../harness/fault.ts';
+import { runningService } from './running.ts';
+import { failingStart } from './starting.ts';
+
+export const secretFaults: readonly Fault[] = [runningService, failingStart];

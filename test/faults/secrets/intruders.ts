@@ -1,0 +1,101 @@
+/** Requests with keys in all wrong places, and requests that are none. */
+import type { Canaries } from './canaries.ts';
+import type { Answer, Visitor } from './wire.ts';
+
+const base64 = (text: string): string => Buffer.from(text).toString('base64');
+
+/** On every route, since each could log or repeat what it is sent. */
+const TARGETS: readonly (readonly [method: string, target: string])[] = [
+  ['GET', '/health/live'],
+  ['GET', '/health/ready'],
+  ['GET', '/v1/files'],
+  ['POST', '/v1/files'],
+  ['GET', '/v1/files/file-unknown'],
+  ['DELETE', '/v1/files/file-unknown'],
+  ['GET', '/v1/files/file-unknown/content'],
+  ['GET', '/v1/batches'],
+  ['POST', '/v1/batches'],
+  ['GET', '/v1/batches/batch_unknown'],
+  ['POST', '/v1/batches/batch_unknown/cancel'],
+  ['GET', '/v1/unknown'],
+  ['PATCH', '/v1/files'],
+];
+
+/** The keys of all kinds, in headers of all kinds. */
+function ways({ apiKey, wrongKey, secondApiKey }: Canaries): readonly Readonly<Record<string, string>>[] {
+  const key = `sk-${apiKey.text}`;
+  const wrong = `sk-${wrongKey.text}`;
+  return [
+    { authorization: `Bearer ${wrong}` },
+    { authorization: `Bearer ${key}x` },
+    { authorization: `Bearer ${key} ${wrong}` },
+    { authorization: `Bearer  ${wrong}` },
+    { authorization: `Bearer${key}` },
+    { authorization: key },
+    { authorization: `Token ${key}` },
+    { authorization: `Basic ${base64(`user:${wrong}`)}` },
+    { authorization: `Basic ${base64(wrong)}` },
+    { authorization: `Basic ${base64(wrong)}x!` },
+    { authorization: `Basic ${key}` },
+    { authorization: `Digest username="${wrong}", response="${key}"` },
+    { cookie: `key=${key}; other=sk-${secondApiKey.text}` },
+    { 'x-api-key': key, 'api-key': wrong, 'proxy-authorization': `Bearer ${key}` },
+    { 'openai-organization': key, referer: `https://x.example/?key=${key}`, 'user-agent': key, origin: key },
+    { authorization: `Bearer sk-é${wrong}` },
+  ];
+}
+
+/** Every way on some route, every route by some ways. `each`: take every so many of them. */
+export async function tryKeys(
+  visitor: Visitor,
+  canaries: Canaries,
+  each: number,
+): Promise<readonly Answer[]> {
+  const answers: Answer[] = [];
+  let number = 0;
+  for (const headers of ways(canaries)) {
+    for (const [method, target] of TARGETS) {
+      if (number++ % each !== 0) continue;
+      const query = `?api_key=sk-${canaries.apiKey.text}&token=sk-${canaries.wrongKey.text}`;
+      answers.push(await visitor.send('a key in a wrong place', { method, target: target + query, headers }));
+    }
+  }
+  return answers;
+}
+
+/** What no HTTP client would send. */
+export async function talkNonsense(visitor: Visitor, canaries: Canaries): Promise<void> {
+  const key = `sk-${canaries.apiKey.text}`;
+  const { prompt } = canaries;
+  const withKey = `host: x\r\nauthorization: Bearer ${key}\r\n`;
+  const nonsense = [
+    `GET /v1/files?key=${key} HTTP/9.9\r\n${withKey}\r\n`,
+    `GET /v1/files\r\n${withKey}\r\n`,
+    `GET  /v1/files HTTP/1.1\r\n${withKey}\r\n`,
+    `${key} ${key} ${key}\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\n${withKey}bad header\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\n${withKey}x: a\u0000b\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\nhost: x\r\nauthorization : Bearer ${key}\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer\r\n ${key}\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\n${withKey}x-filler: ${'x'.repeat(20_000)}\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\nauthorization: Bearer ${key}\r\n\r\n`,
+    `GET http://${key}:${key}@service.test/v1/files?key=${key} HTTP/1.1\r\n${withKey}connection: close\r\n\r\n`,
+    `GET /v1/fi%fftes?key=${key} HTTP/1.1\r\n${withKey}connection: close\r\n\r\n`,
+    `GET /v1/files#${key} HTTP/1.1\r\n${withKey}connection: close\r\n\r\n`,
+    `CONNECT ${key}:443 HTTP/1.1\r\n${withKey}\r\n`,
+    `POST /v1/batches HTTP/1.1\r\n${withKey}expect: ${key}\r\ncontent-length: 5\r\n\r\n`,
+    `POST /v1/batches HTTP/1.1\r\n${withKey}content-length: ${key}\r\n\r\n`,
+    `POST /v1/batches HTTP/1.1\r\n${withKey}transfer-encoding: ${key}\r\n\r\n`,
+    `POST /v1/batches HTTP/1.1\r\n${withKey}content-type: ${key}\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}`,
+    `POST /v1/batches HTTP/1.1\r\n${withKey}transfer-encoding: chunked\r\n\r\n${prompt.text}\r\n`,
+    `POST /v1/files HTTP/1.1\r\n${withKey}content-type: multipart/form-data; boundary="${key}\r\nconnection: close\r\n\r\n`,
+    `GET /v1/files HTTP/1.1\r\n${withKey}upgrade: ${key}\r\nconnection: upgrade, close\r\n\r\n`,
+    `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n${key}`,
+    `\u0016\u0003\u0001${key}`,
+    `${prompt.text}\r\n\r\n`,
+  ];
+  for (const bytes of nonsense) await visitor.sendBytes('nonsense', Buffer.from(bytes, 'latin1'));
+  await visitor.leaveAfter(
+    `POST /v1/batches HTTP/1.1\r\n${withKey}content-length: 999\r\n\r\n{"a": "${prompt.text}"`,
+  );
+}
