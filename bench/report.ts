@@ -1,29 +1,60 @@
-/** One run of one thing. */
-export interface Measurement {
-  readonly itemsPerSecond: number;
-  /** User and system time of the process, microseconds an item. */
-  readonly cpuMicrosPerItem: number;
-  /** Largest resident size of the process, bytes. */
-  readonly peakMemoryBytes: number;
+/** The results as a Markdown table and as a JSON file. */
+import { mkdir, writeFile } from 'node:fs/promises';
+import { cpus } from 'node:os';
+import { median } from './part.ts';
+import type { Figure, Part } from './part.ts';
+import { placement } from './processes.ts';
+
+export interface PartResult {
+  readonly part: Part;
+  readonly figures: readonly Figure[];
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  const upper = sorted[middle] ?? NaN;
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? NaN) + upper) / 2;
+export const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${placement}`;
+
+/** True where every goal is met. */
+export function isMet({ goal, values }: Figure): boolean {
+  return goal === undefined || goal.isMet(median(values));
 }
 
-/** A Markdown table: a row a thing, each figure as its median and, in brackets, its range. */
-export function formatTable(rows: Readonly<Record<string, readonly Measurement[]>>): string {
-  const figure = (values: readonly number[], digits = 0): string =>
-    `${median(values).toFixed(digits)} (${Math.min(...values).toFixed(digits)}–${Math.max(...values).toFixed(digits)})`;
-  const body = Object.entries(rows).map(
-    ([name, results]) =>
-      `| ${name} | ${figure(results.map((result) => result.itemsPerSecond))} | ${figure(
-        results.map((result) => result.cpuMicrosPerItem),
-        1,
-      )} | ${figure(results.map((result) => result.peakMemoryBytes / 1024 ** 2))} |`,
+export function formatTable(results: readonly PartResult[]): string {
+  const rows = results.flatMap(({ part, figures }) =>
+    figures.map((figure, i) => [
+      i === 0 ? part.title : '',
+      figure.name,
+      formatValues(figure),
+      figure.goal === undefined ? '' : `${figure.goal.text}${isMet(figure) ? '' : ' **missed**'}`,
+    ]),
   );
-  return ['| | items/s | CPU µs/item | peak memory MiB |', '|---|---|---|---|', ...body].join('\n');
+  return [['Part', 'Figure', 'Median (range)', 'Goal'], ['---', '---', '---', '---'], ...rows]
+    .map((row) => `| ${row.join(' | ')} |`)
+    .join('\n');
+}
+
+function formatValues({ values, unit }: Figure): string {
+  const range =
+    values.length > 1 ? ` (${formatNumber(Math.min(...values))}–${formatNumber(Math.max(...values))})` : '';
+  return `${formatNumber(median(values))}${range} ${unit}`;
+}
+
+function formatNumber(value: number): string {
+  if (Math.abs(value) >= 1000) return Math.round(value).toLocaleString('en-US');
+  return value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2);
+}
+
+/** Writes `bench/results/<part>.json`. */
+export async function saveResult({ part, figures }: PartResult): Promise<void> {
+  await mkdir('bench/results', { recursive: true });
+  const result = {
+    part: part.title,
+    machine,
+    figures: figures.map((figure) => ({
+      name: figure.name,
+      unit: figure.unit,
+      median: median(figure.values),
+      values: figure.values,
+      ...(figure.goal === undefined ? {} : { goal: figure.goal.text, met: isMet(figure) }),
+    })),
+  };
+  await writeFile(`bench/results/${part.name}.json`, `${JSON.stringify(result, null, 2)}\n`);
 }

@@ -102,7 +102,7 @@ create table chunks (
   worker text,
   epoch integer not null default 0,
   crashes integer not null default 0,
-  -- The place of the line that is tried alone, and how many processes died of it in a row.
+  -- The place of the line that is tried, and how many processes will have died of it if this one does.
   trying integer,
   trying_deaths integer not null default 0,
   -- One bit a line.
