@@ -5,7 +5,7 @@ import type { EngineContext } from './context.ts';
 import { locateLine } from './line.ts';
 import type { ChunkClaim, ChunkRef, RunningBatch, UpstreamRequest } from './ports.ts';
 
-/** A line with this many deaths is given up; one while nothing else was in flight counts twice. */
+/** A line that was being tried when so many processes died in a row is given up. */
 const DEATHS_OF_POISON = 3;
 /** So long after it was claimed are all lines of a chunk suspects whose last process died, milliseconds. */
 const TRIAL_MS = 1000;

@@ -35,7 +35,7 @@ export interface ClaimedChunk extends NewChunk {
   readonly done: Uint8Array;
   /** How many times in a row a process died while it held this chunk and had committed none of its lines. */
   readonly crashes: number;
-  /** The line that was being tried when a process died: its place, and its deaths as `markTrying` counted them. */
+  /** The line that was being tried when a process died: its place, and in how many a row. */
   readonly trying: { readonly place: number; readonly deaths: number } | null;
 }
 

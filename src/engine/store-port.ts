@@ -180,14 +180,10 @@ export interface Store {
    */
   claimChunks(query: ClaimChunksQuery): Promise<readonly ChunkClaim[]>;
   /**
-   * Notes durably which line (place in the chunk) is about to be tried, and counts the deaths that it will have caused if
-   * the process dies of it: afterwards nobody could. They are added to those of the same line, and forgotten with
-   * the next other line or null.
+   * Notes durably which line (place in the chunk) is about to be tried; null: none. Counts the death that it will have
+   * caused if the process dies now, for afterwards nobody could tell; another line or null forgets that.
    */
-  markTrying(
-    chunk: ChunkRef,
-    trying: { readonly place: number; readonly deaths: number } | null,
-  ): Promise<Fenced>;
+  markTrying(chunk: ChunkRef, place: number | null): Promise<Fenced>;
   /**
    * Commits segments in one transaction: row, done bits, counters. A segment whose epoch is old, or which holds a
    * line that is done already, is `lost` and leaves no trace. Progress clears a chunk's count of crashes. The chunk whose last line is done is released; where

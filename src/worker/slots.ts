@@ -92,9 +92,9 @@ export function createSlots(options: SlotsOptions): Slots {
 
   /** Notes durably which line is tried alone before it is sent, so that the next process knows it if this one dies. */
   async function sendNoted(line: Line): Promise<void> {
-    const deaths = suspects.began(line);
+    suspects.began(line);
     try {
-      const noted = await ctx.store.markTrying(line.run.ref, { place: line.place, deaths });
+      const noted = await ctx.store.markTrying(line.run.ref, line.place);
       if (noted === 'ok' && !line.run.stopped) return send(line);
       if (noted === 'lost') onLost(line.run);
     } catch (error) {

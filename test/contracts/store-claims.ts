@@ -132,7 +132,7 @@ function describeRelease(it: StoreIt): void {
   it('end with a release, which is no crash, and ignore one of an older epoch', async ({ store }) => {
     await startBatch(store);
     const old = await claimOne(store);
-    await store.markTrying(refOf(old), { place: 2, deaths: 1 });
+    await store.markTrying(refOf(old), 2);
     await store.releaseChunks([refOf(old)]);
     const chunk = await claimOne(store);
     expect(chunk).toMatchObject({ crashes: 0, trying: null });

@@ -23,18 +23,16 @@ export function createChunkVerbs(db: Database): ChunkVerbs {
     order by c.number
     limit ?
   `);
-  const mark = db.prepare<[number | null, number, number | null, string, number, number]>(`
+  const mark = db.prepare<[number | null, number | null, number | null, string, number, number]>(`
     update chunks
-    set trying_deaths = iif(trying is ?, trying_deaths, 0) + ?, trying = ?
+    set trying_deaths = iif(trying is ?, trying_deaths, 0) + (? is not null), trying = ?
     where batch = (select seq from batches where id = ?) and number = ? and epoch = ? and state = 'claimed'
   `);
 
   return {
     readChunks: async (batchId, fromNumber, limit) => page.all(batchId, fromNumber, limit).map(toChunk),
-    markTrying: async ({ batchId, chunkNumber, epoch }: ChunkRef, trying): Promise<Fenced> => {
-      const { place, deaths } = trying ?? { place: null, deaths: 0 };
-      return mark.run(place, deaths, place, batchId, chunkNumber, epoch).changes === 1 ? 'ok' : 'lost';
-    },
+    markTrying: async ({ batchId, chunkNumber, epoch }: ChunkRef, place): Promise<Fenced> =>
+      mark.run(place, place, place, batchId, chunkNumber, epoch).changes === 1 ? 'ok' : 'lost',
   };
 }
 

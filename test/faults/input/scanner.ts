@@ -30,7 +30,7 @@ export const scannerAgainstOracle: Fault = {
     await trials.attempt('the same judgement of changed JSON', async () => {
       check(
         trials,
-        30_000,
+        20_000,
         fc.property(jsonText, edits, (text, changes) => agree(edited(Buffer.from(text), changes))),
       );
     });
@@ -44,13 +44,13 @@ export const scannerAgainstOracle: Fault = {
     await trials.attempt('the same judgement of changed lines', async () => {
       check(
         trials,
-        30_000,
+        20_000,
         fc.property(lineText, edits, (text, changes) => judgeLine(edited(Buffer.from(text), changes))),
       );
     });
     await trials.attempt('the same lines, however the stream is cut', async () => {
       const property = fc.asyncProperty(fileBytes, cuts, splitsAlike);
-      await fc.assert(property, runs(trials, 12_000));
+      await fc.assert(property, runs(trials, 8000));
     });
   },
 };

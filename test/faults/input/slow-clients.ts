@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import type { Socket } from 'node:net';
+import { availableParallelism, loadavg } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Fault, Trials } from '../harness/fault.ts';
 import type { PromisedFile } from '../harness/ledger.ts';
@@ -18,10 +19,10 @@ const MIB = 1024 * 1024;
 /** How often a trickling client sends a byte. */
 const TRICKLE_MS = 500;
 const GOOD_TRIES = { quick: 5, all: 20 };
-/** The longest that a call may take; on a machine that is busy with other things, ten times as long as without the crowd. */
+/** The longest that a call may take, on a machine that has nothing else to do. */
 const LIMIT_MS = 1000;
-/** What a thousand slow clients may make the service hold. */
-const HELD_BYTES = 700 * MIB;
+/** The most that a thousand slow clients may make the service hold; uploads that have sent a good deal hold that. */
+const HELD_BYTES = { forms: 600 * MIB, others: 300 * MIB };
 
 type Kind = 'silent' | 'head' | 'body' | 'form' | 'stalled form' | 'reader' | 'pipeliner';
 const KINDS: readonly Kind[] = ['silent', 'head', 'body', 'form', 'stalled form', 'reader', 'pipeliner'];
@@ -84,11 +85,10 @@ async function besideSlowClients(
   const crowd = await openCrowd(scope, world, { requests, kinds, count });
   const slowest = await behaveWell(world, files);
   const held = residentBytes(world).most - before;
-  if (process.env['SHOW'])
-    console.log(kinds.join(), Math.round(held / MIB), Math.round(slowest), Math.round(alone));
   for (const socket of crowd) socket.destroy();
   assertQuick(slowest, alone);
-  assert.ok(held < HELD_BYTES, `the service held ${Math.round(held / MIB)} MiB more`);
+  const limit = kinds.includes('stalled form') ? HELD_BYTES.forms : HELD_BYTES.others;
+  assert.ok(held < limit, `the service held ${Math.round(held / MIB)} MiB more`);
   return slowest;
 }
 
@@ -115,7 +115,7 @@ async function slowRequests(world: World): Promise<Readonly<Record<Kind, SlowReq
     form: { atOnce: Buffer.concat([post('/v1/files', form), start.subarray(0, 500)]), trickle: 'x' },
     'stalled form': { atOnce: Buffer.concat([post('/v1/files', form), start]), trickle: null },
     reader: { atOnce: requestBytes({ target: `/v1/files/${id}/content` }), trickle: null },
-    pipeliner: { atOnce: keptAlive.repeat(20), trickle: null },
+    pipeliner: { atOnce: keptAlive.repeat(5), trickle: null },
   };
 }
 
@@ -158,8 +158,10 @@ async function uploadFiles({ quick }: Trials, world: World): Promise<PromisedFil
   return files;
 }
 
+/** `alone`: the slowest call without slow clients. Where others want the processors too, everything takes longer. */
 function assertQuick(slowest: number, alone: number): void {
-  const limitMs = Math.max(LIMIT_MS, 10 * alone);
+  const crowded = Math.max(1, (loadavg()[0] ?? 0) / availableParallelism());
+  const limitMs = Math.max(LIMIT_MS * crowded, 10 * alone);
   assert.ok(slowest < limitMs, `a call of the client that behaves well took ${Math.round(slowest)} ms`);
 }
 

@@ -31,8 +31,8 @@ async function tryInnocent(scope: Scope, random: Random, kills: number): Promise
   for (let kill = 0; kill < kills; kill++) {
     const before = world.upstream.calls.length;
     await waitFor('lines are in flight', () => world.upstream.calls.length > before);
-    // Not more than two such deaths in a row can fall into one line's attempt.
-    await sleep(random.between(0, kill % 2 === 0 ? LATENCY_MS : 3 * LATENCY_MS));
+    // A line that is cut off three times in a row could not be told from a deadly one: each second kill comes later.
+    await sleep(kill % 2 === 0 ? random.between(0, LATENCY_MS) : LATENCY_MS * random.between(3, 5));
     if ((await world.client.retrieve(batch)).status === 'completed') break;
     await world.kill();
     await world.start();

@@ -13,8 +13,8 @@ import type { World } from '../harness/world.ts';
 import { checkVerdicts } from './verdicts.ts';
 
 const DEADLY = new URL('dies-of-mark.ts', import.meta.url);
-/** A line is given up when so many processes have died of it. */
-const DEATHS_A_LINE = 3;
+/** A line is given up when three processes have died while they tried it, after one that died of it among others. */
+const DEATHS_A_LINE = 4;
 
 /** `request`: when it is sent; the others: when its answer is read. */
 type Death = 'request' | 'answer' | 'exception';
@@ -85,11 +85,14 @@ async function tryPoison(scope: Scope, { death, batches, lines, models }: Case):
   const deadly = new Set(
     inputs.flatMap((input, i) => (batches[i] ?? []).map((n) => input.lines[n - 1]?.bodyHash ?? '')),
   );
-  world.upstream.script = ({ json }) => {
+  world.upstream.script = async ({ json }) => {
     // Its bytes are those of the line's body.
     if (!deadly.has(hashOf(JSON.stringify(json)))) return null;
-    if (death === 'request') world.service.kill('SIGKILL');
-    return death === 'request' ? 'hang' : { body: { mark: 'this answer is deadly' } };
+    if (death !== 'request') return { body: { mark: 'this answer is deadly' } };
+    // A service that has begun to send is not known to the world before it is ready.
+    await waitFor('the service is known', () => !world.service.hasEnded);
+    world.service.kill('SIGKILL');
+    return 'hang';
   };
   // All are there before the first line can be sent.
   const files = [];

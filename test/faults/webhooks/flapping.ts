@@ -35,15 +35,15 @@ export const flappingReceiver: Fault = {
     const { quick, random } = trials;
     let kills = 0;
     let turnedAway = 0;
-    const tries = Array.from({ length: quick ? 1 : 10 }, (_, at) => at + 1);
+    const tries = Array.from({ length: quick ? 1 : 8 }, (_, at) => at + 1);
     await trials.each(tries, async (number) => {
       await trials.attempt(`try ${number}`, async (scope) => {
         const receiver = await startMoodyReceiver(scope);
         const world = await createWorld(scope, { receiver });
         world.upstream.latencyMs = 20;
         await start(world);
-        const end = flap(receiver, random, quick ? 6 : 10);
-        for (let n = 0; n < BATCHES; n++) {
+        const end = flap(receiver, random, quick ? 4 : 10);
+        for (let n = 0; n < (quick ? BATCHES / 2 : BATCHES); n++) {
           const file = await world.client.upload(makeInput(LINES));
           await world.client.create(file, { webhookUrl: receiver.url(`own-${n}`) });
         }

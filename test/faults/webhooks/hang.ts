@@ -9,7 +9,7 @@ import type { World } from '../harness/world.ts';
 import { startBadReceiver } from './receivers.ts';
 
 /** More than the service has attempts under way at a time. */
-const HANGING = 80;
+const HANGING = 70;
 const HEALTHY = 5;
 /** An attempt takes 15 s at the most; what has to wait for one takes longer than this. */
 const PROMPT_MS = 8000;

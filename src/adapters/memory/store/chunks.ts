@@ -52,11 +52,11 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
       }
       return claims;
     },
-    async markTrying(ref, trying): Promise<Fenced> {
+    async markTrying(ref, place): Promise<Fenced> {
       const found = findClaimed(ref);
       if (found === undefined) return 'lost';
-      const before = found.trying?.place === trying?.place ? found.trying : null;
-      found.trying = trying === null ? null : { ...trying, deaths: trying.deaths + (before?.deaths ?? 0) };
+      const deaths = found.trying?.place === place ? found.trying.deaths : 0;
+      found.trying = place === null ? null : { place, deaths: deaths + 1 };
       return 'ok';
     },
     async commitSegments(segments, now) {
