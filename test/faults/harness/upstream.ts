@@ -2,7 +2,7 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startUpstreamServer } from '../../helpers/upstream-server.ts';
-import type { Reply } from '../../helpers/upstream-server.ts';
+import type { ReceivedRequest, Reply } from '../../helpers/upstream-server.ts';
 import type { Scope } from './scope.ts';
 
 /** One request that the upstream received. Times are those of `performance.now()`. */
@@ -40,6 +40,14 @@ export function hashOf(bytes: string | Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
+function parseBody(request: ReceivedRequest): Record<string, unknown> | null {
+  try {
+    return request.json() as Record<string, unknown>;
+  } catch {
+    return null;
+  }
+}
+
 /** Starts it; closed with the scope. */
 export async function startWitness(scope: Scope, { latencyMs = 1 } = {}): Promise<WitnessUpstream> {
   const calls: UpstreamCall[] = [];
@@ -57,10 +65,10 @@ export async function startWitness(scope: Scope, { latencyMs = 1 } = {}): Promis
     const same = byBody.get(call.bodyHash) ?? [];
     byBody.set(call.bodyHash, same);
     same.push(call);
-    const scripted = await witness.script({
-      json: request.json() as Record<string, unknown>,
-      attempt: same.length,
-    });
+    const json = parseBody(request);
+    // Nothing but lines of input files is sent here: the line is then seen to have got this.
+    if (json === null) return { status: 400, body: { error: 'the witness got a body that is not JSON' } };
+    const scripted = await witness.script({ json, attempt: same.length });
     if (scripted === null && witness.latencyMs > 0) await sleep(witness.latencyMs);
     call.answeredAt = performance.now();
     const { paddingBytes = 0 } = witness;
