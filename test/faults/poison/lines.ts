@@ -5,6 +5,7 @@ import { checkInvariants } from '../harness/invariants/index.ts';
 import { isTerminal } from '../harness/ledger.ts';
 import type { PromisedBatch } from '../harness/ledger.ts';
 import { makeInput } from '../harness/lines.ts';
+import type { Input } from '../harness/lines.ts';
 import type { Scope } from '../harness/scope.ts';
 import { hashOf } from '../harness/upstream.ts';
 import { waitFor } from '../harness/wait.ts';
@@ -76,30 +77,37 @@ function describe({ death, batches, lines, models }: Case): string {
   return `death by ${death}, lines ${where} of ${lines}, ${models} models`;
 }
 
+/** What line `n` asks, which no other line does. */
+function questionOf(input: Input, n: number): string {
+  const line = input.text.split('\n')[n - 1] ?? '';
+  return /input \d+, question \d+ /.exec(line)?.[0] ?? '';
+}
+
 /** Starts the service again after each death until all batches have ended; answers how many deaths there were. */
 async function tryPoison(scope: Scope, { death, batches, lines, models }: Case): Promise<number> {
   const world = await createWorld(scope);
-  const start = () => world.start({ preload: [DEADLY], env: { FAULT_DEATH: death } });
-  await start();
   const inputs = batches.map(() => makeInput(lines, { modelOf: (n) => `model-${n % models}` }));
-  const deadly = new Set(
-    inputs.flatMap((input, i) => (batches[i] ?? []).map((n) => input.lines[n - 1]?.bodyHash ?? '')),
-  );
-  world.upstream.script = async ({ json }) => {
+  const chosen = inputs.flatMap((input, i) => (batches[i] ?? []).map((n) => ({ input, n })));
+  const deadly = new Set(chosen.map(({ input, n }) => input.lines[n - 1]?.bodyHash ?? ''));
+  const marks = death === 'request' ? chosen.map(({ input, n }) => questionOf(input, n)) : [];
+  const start = () =>
+    world.start({
+      preload: [DEADLY],
+      env: { FAULT_DEATH: death, FAULT_DEADLY_LINES: JSON.stringify(marks) },
+    });
+  await start();
+  world.upstream.script = ({ json }) => {
     // Its bytes are those of the line's body.
-    if (!deadly.has(hashOf(JSON.stringify(json)))) return null;
-    if (death !== 'request') return { body: { mark: 'this answer is deadly' } };
-    // A service that has begun to send is not known to the world before it is ready.
-    await waitFor('the service is known', () => !world.service.hasEnded);
-    world.service.kill('SIGKILL');
-    return 'hang';
+    const isDeadly = death !== 'request' && deadly.has(hashOf(JSON.stringify(json)));
+    return isDeadly ? { body: { mark: 'this answer is deadly' } } : null;
   };
   // All are there before the first line can be sent.
   const files = [];
   for (const input of inputs) files.push(await world.client.upload(input));
   const promised = await Promise.all(files.map((file) => world.client.create(file)));
 
-  const most = DEATHS_A_LINE * deadly.size;
+  // A quick line may kill more often before it is suspected: it was not yet stored that those before it were answered.
+  const most = (DEATHS_A_LINE + 2) * deadly.size;
   for (;;) {
     if (!(await endsOrDies(world, promised))) break;
     await world.died();
