@@ -107,7 +107,7 @@ export function createSlots(options: SlotsOptions): Slots {
     onLanded(line.run);
   }
 
-  /** The process survived the line's first attempt; what came of it is stored before the next suspect's turn. */
+  /** The line is no suspect any more; what came of it is stored before the next suspect's turn. */
   async function acquit(line: Line, finished: boolean): Promise<void> {
     line.suspicion = 'free';
     try {
@@ -120,9 +120,12 @@ export function createSlots(options: SlotsOptions): Slots {
     fill();
   }
 
+  /** Until that is stored no other suspect of the chunk goes: noted in its place, it would let this one start anew. */
   function giveUp(run: ChunkRun, line: Line): void {
     ctx.log.error({ batchId: run.batch.id, requestId: line.id }, 'a line killed the process; it is given up');
+    suspects.began(line);
     committer.add(run, line.place, failedResult(line, 'request_crashed', CRASHED_MESSAGE));
+    void acquit(line, true);
   }
 
   return {

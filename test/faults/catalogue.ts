@@ -4,6 +4,7 @@ import { diskFaults } from './disk/index.ts';
 import type { Fault } from './harness/fault.ts';
 import { inputFaults } from './input/index.ts';
 import { killFaults } from './kill/index.ts';
+import { leaseFaults } from './leases/index.ts';
 import { poisonFaults } from './poison/index.ts';
 import { powerLossFaults } from './power-loss/index.ts';
 import { upstreamFaults } from './upstream/index.ts';
@@ -14,6 +15,7 @@ import { webhookFaults } from './webhooks/index.ts';
 
 export const catalogue: readonly Fault[] = [
   ...killFaults,
+  ...leaseFaults,
   ...clockFaults,
   ...diskFaults,
   ...poisonFaults,

@@ -388,4 +388,29 @@ describe('after a crash', () => {
     expect(line).toMatchObject({ custom_id: 'line-3', error: { code: 'request_crashed' } });
     expect(upstream.requests.some(({ body }) => isPoison(body))).toBe(false);
   });
+
+  it('that a line is given up is stored before the next suspect is sent, which may be deadly too', async () => {
+    const storage = createMemoryStorage();
+    let id = '';
+    let deaths = 0;
+    for (let alive = false; !alive;) {
+      const process = { die: (): unknown => null, died: false };
+      const upstream = createScriptedUpstream(({ body }) => {
+        if (!/line-[23]"/.test(body)) return answer({});
+        process.died = true;
+        process.die();
+        return 'hold';
+      });
+      const { engine, batch, die } = await crash(storage, { upstream }, deaths === 0 ? inputLines(5) : []);
+      process.die = die;
+      id = batch?.id ?? id;
+      await vi.waitFor(async () => {
+        if (!process.died) expect(isTerminal((await engine.batches.get(OWNER, id)).status)).toBe(true);
+      });
+      alive = !process.died;
+      if (!alive) expect(++deaths).toBeLessThan(10);
+    }
+    const batch = await createTestEngine({ storage }).batches.get(OWNER, id);
+    expect(batch.counts).toEqual({ total: 5, completed: 3, failed: 2 });
+  });
 });

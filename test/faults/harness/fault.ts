@@ -44,12 +44,12 @@ export interface FaultResult {
   readonly notes: readonly string[];
 }
 
-/** Runs all tries of a fault. Rejects only where the fault itself is broken, outside of its tries. */
+/** Runs all tries of a fault. Never rejects: what goes wrong outside of its tries is a violation, too. */
 export async function runFault(fault: Fault, { quick, seed }: TrialOptions): Promise<FaultResult> {
   let tries = 0;
   const violations: string[] = [];
   const notes: string[] = [];
-  await fault.run({
+  const trials: Trials = {
     quick,
     seed,
     random: createRandom(seed),
@@ -59,10 +59,9 @@ export async function runFault(fault: Fault, { quick, seed }: TrialOptions): Pro
       try {
         await work(scope);
       } catch (error) {
-        violations.push(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-      } finally {
-        await scope.close();
+        violations.push(`${name}: ${messageOf(error)}`);
       }
+      await scope.close();
     },
     async each(items, work) {
       const rest = items[Symbol.iterator]();
@@ -72,6 +71,13 @@ export async function runFault(fault: Fault, { quick, seed }: TrialOptions): Pro
       await Promise.all([drain(), drain()]);
     },
     note: (text) => void notes.push(text),
-  });
+  };
+  try {
+    await fault.run(trials);
+  } catch (error) {
+    violations.push(`outside of its tries: ${messageOf(error)}`);
+  }
   return { tries, violations, notes };
 }
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
