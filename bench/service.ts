@@ -44,7 +44,7 @@ const POLL_MS = 20;
 
 /** Starts the service as a user would, as a process of its own, on the core that the upstream does not use. */
 export async function startService(options: ServiceOptions): Promise<BenchService> {
-  const child = startNode(0, ['--max-semi-space-size=8', 'src/main.ts'], {
+  const child = startNode(0, ['--max-semi-space-size=16', 'src/main.ts'], {
     PORT: '0',
     DATA_DIR: options.dataDir,
     UPSTREAM_BASE_URL: `${options.upstreamUrl}/v1`,

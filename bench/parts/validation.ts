@@ -16,7 +16,7 @@ export const validation: Part = {
   title: 'Validation: a file of 200 MB, 50,000 lines',
   async run(context) {
     const child = startNode(0, [
-      '--max-semi-space-size=8',
+      '--max-semi-space-size=16',
       'bench/programs/validation.ts',
       await context.folder(),
       '50000',

@@ -27,10 +27,14 @@ export async function finalizeBatch(ctx: EngineContext, step: BatchStep, signal:
   const output = new LineFile(ctx.blobs);
   const errors = new LineFile(ctx.blobs);
   try {
-    for await (const line of readOrderedLines(ctx, batch.id, step.input)) {
+    for await (const lines of readOrderedLines(ctx, batch.id, step.input)) {
       signal.throwIfAborted();
-      if (line.bytes !== null && line.succeeded) await output.write(line.bytes);
-      else await errors.write(line.bytes ?? unfinishedLine(batch, line, ending));
+      for (const line of lines) {
+        if (line.bytes !== null && line.succeeded) output.add(line.bytes);
+        else errors.add(line.bytes ?? unfinishedLine(batch, line, ending));
+      }
+      await output.write();
+      await errors.write();
     }
     const counts = { total: output.lines + errors.lines, completed: output.lines, failed: errors.lines };
     await finish(ctx, step, ending, counts, output, errors);
@@ -135,10 +139,14 @@ class LineFile {
     this.#blobs = blobs;
   }
 
-  async write(line: Uint8Array): Promise<void> {
+  add(line: Uint8Array): void {
     this.lines++;
     this.#parts.push(line);
     this.#bytes += line.length;
+  }
+
+  /** Hands what was added to the blob store, where that is enough to be worth it. */
+  async write(): Promise<void> {
     if (this.#bytes >= WRITE_BYTES) await this.#flush();
   }
 

@@ -19,6 +19,10 @@ export type EndedLine =
     };
 
 const CHUNKS_A_PAGE = 64;
+/** Lines are handed on together, for a promise a line would cost more than the line: so many … */
+const LINES_A_STEP = 256;
+/** … or of so many bytes. */
+const BYTES_A_STEP = 1024 * 1024;
 
 /** A chunk being read, and how far. */
 interface Cursor {
@@ -31,17 +35,19 @@ interface Cursor {
 }
 
 /**
- * The lines of a batch in input order: those with a result, and, where `input` is given, the unfinished ones too.
- * Chunks of several models interleave, so they are merged; memory holds one chunk a model.
+ * The lines of a batch in input order, some at a time: those with a result, and, where `input` is given, the unfinished
+ * ones too. Chunks of several models interleave, so they are merged; memory holds one chunk a model.
  */
 export async function* readOrderedLines(
   ctx: EngineContext,
   batchId: string,
   input: BlobRef | null,
-): AsyncGenerator<EndedLine> {
+): AsyncGenerator<readonly EndedLine[]> {
   const chunks = readChunkRecords(ctx, batchId);
   const cursors: Cursor[] = [];
   let upcoming = await chunks.next();
+  let lines: EndedLine[] = [];
+  let bytes = 0;
   for (;;) {
     let first = nearest(cursors);
     while (!upcoming.done && (first === null || upcoming.value.firstLine < nextNumber(first))) {
@@ -49,12 +55,22 @@ export async function* readOrderedLines(
       upcoming = await chunks.next();
       first = nearest(cursors);
     }
-    if (first === null) return;
-    const line = await readLine(first);
-    if (line !== null) yield line;
+    if (first === null) break;
+    const read = readLine(first);
+    const line = read instanceof Promise ? await read : read;
+    if (line !== null) {
+      lines.push(line);
+      bytes += line.bytes?.length ?? 0;
+    }
     first.place++;
     if (first.place === first.index.numbers.length) cursors.splice(cursors.indexOf(first), 1);
+    if (lines.length === LINES_A_STEP || bytes >= BYTES_A_STEP) {
+      yield lines;
+      lines = [];
+      bytes = 0;
+    }
   }
+  if (lines.length > 0) yield lines;
 }
 
 async function* readChunkRecords(
@@ -115,14 +131,15 @@ function nearest(cursors: readonly Cursor[]): Cursor | null {
   return best;
 }
 
-/** Null where the line is unfinished and unfinished lines are not wanted. */
-async function readLine(cursor: Cursor): Promise<EndedLine | null> {
+/** The line at the cursor; null where it is unfinished and unfinished lines are not wanted. A promise only where it must be read. */
+function readLine(cursor: Cursor): EndedLine | null | Promise<EndedLine> {
   const number = nextNumber(cursor);
   if (!isDone(cursor.done, cursor.place)) {
     const customId = cursor.undone.get(cursor.place);
     return customId === undefined ? null : { number, bytes: null, customId };
   }
-  const result = await cursor.results.read(cursor.place);
+  const result = cursor.results.read(cursor.place);
   if (result === null) throw new Error(`line ${number} is marked as done but has no result`);
-  return { number, ...result };
+  if (result instanceof Promise) return result.then((line) => ({ number, ...line }));
+  return { number, bytes: result.bytes, succeeded: result.succeeded };
 }

@@ -47,8 +47,8 @@ async function* readEndedLines(ctx: EngineContext, batch: Batch): AsyncGenerator
 }
 
 async function* readFinishedLines(ctx: EngineContext, batch: Batch): AsyncGenerator<LineOutcome> {
-  for await (const line of readOrderedLines(ctx, batch.id, null)) {
-    if (line.bytes !== null) yield parseOutcome(line.bytes, line.succeeded);
+  for await (const lines of readOrderedLines(ctx, batch.id, null)) {
+    for (const line of lines) if (line.bytes !== null) yield parseOutcome(line.bytes, line.succeeded);
   }
 }
 

@@ -33,7 +33,7 @@ describe('a result log on disk', () => {
       'open results',
       'sync results',
       'close results',
-      `writev ${LOG}`,
+      `write ${LOG}`,
       `datasync ${LOG}`,
     ]);
   });
@@ -44,7 +44,15 @@ describe('a result log on disk', () => {
     disk.calls.length = 0;
     await results.append(A, [LINE, LINE, LINE]);
     await results.append(A, [LINE]);
-    expect(disk.calls).toEqual([`writev ${LOG}`, `datasync ${LOG}`, `writev ${LOG}`, `datasync ${LOG}`]);
+    expect(disk.calls).toEqual([`write ${LOG}`, `datasync ${LOG}`, `write ${LOG}`, `datasync ${LOG}`]);
+  });
+
+  it('does not copy large lines to write them together', async () => {
+    const { results, disk } = await openRecorded();
+    const large = randomBytes(100_000);
+    expect(await results.append(A, [LINE, large, large])).toEqual({ position: 0 });
+    expect(disk.calls.at(-2)).toBe(`writev ${LOG}`);
+    expect((await results.read(A, LINE.length, 100_000)).equals(large)).toBe(true);
   });
 
   it('keeps its bytes over a restart and goes on after whatever is there', async () => {

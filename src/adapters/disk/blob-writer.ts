@@ -13,6 +13,8 @@ import type { DataPaths } from './paths.ts';
  * way, however slow, holds one.
  */
 const BLOCK_BYTES = 256 * 1024;
+/** So many bytes are synced while more are written, so that the end of a large blob need not wait for all of them. */
+const SYNC_BYTES = 16 * 1024 * 1024;
 
 type State = 'open' | 'sealed' | 'published' | 'failed' | 'discarded';
 
@@ -32,6 +34,9 @@ class DiskBlobWriter implements BlobWriter {
   #filled = 0;
   /** Bytes in the file. */
   #written = 0;
+  /** The sync under way. Linux reports a failure once, so it is awaited even where a later one succeeds. */
+  #syncing: Promise<void> | null = null;
+  #unsynced = 0;
   #sha256 = '';
   #state: State = 'open';
   #lastStep: Promise<unknown> = Promise.resolve();
@@ -59,6 +64,7 @@ class DiskBlobWriter implements BlobWriter {
     return this.#step('open', 'sealed', async () => {
       await this.#flush();
       this.#block = Buffer.alloc(0);
+      await this.#syncing;
       await this.#handle.sync();
       await this.#handle.close();
       this.#sha256 = this.#hash.digest('hex');
@@ -79,6 +85,7 @@ class DiskBlobWriter implements BlobWriter {
       // Only the temporary file: a published blob, even where its folder could not be synced, may be the content
       // of another file too.
       try {
+        await this.#syncing?.catch(() => {});
         await this.#handle.close();
       } finally {
         await rm(this.#tmpPath, { force: true });
@@ -94,6 +101,17 @@ class DiskBlobWriter implements BlobWriter {
     await writing;
     this.#written += bytes.length;
     this.#filled = 0;
+    this.#unsynced += bytes.length;
+    if (this.#unsynced >= SYNC_BYTES) await this.#syncAhead();
+  }
+
+  /** Begins to sync what was written; waits for the sync before, so that no more than two of them are outstanding. */
+  async #syncAhead(): Promise<void> {
+    await this.#syncing;
+    this.#unsynced = 0;
+    this.#syncing = this.#handle.datasync();
+    // It reaches whoever awaits it next.
+    this.#syncing.catch(() => {});
   }
 
   /** Leads from one state to the next. Where `work` fails, only `discard` is possible. */

@@ -41,6 +41,9 @@ export async function writeFully(handle: FileHandle, bytes: Uint8Array, position
   }
 }
 
+/** Parts that are smaller than this on the average are copied into one buffer: that costs less than to list them. */
+const SMALL_PART_BYTES = 16 * 1024;
+
 /** Writes all of `parts`, one after another, at `position`; answers how many bytes that is. */
 export async function writePartsFully(
   handle: FileHandle,
@@ -48,6 +51,10 @@ export async function writePartsFully(
   position: number,
 ): Promise<number> {
   const bytes = parts.reduce((sum, part) => sum + part.length, 0);
+  if (bytes < parts.length * SMALL_PART_BYTES) {
+    await writeFully(handle, Buffer.concat(parts, bytes), position);
+    return bytes;
+  }
   const { bytesWritten } = await handle.writev(parts, position);
   if (bytesWritten < bytes) {
     // Hardly ever but on a disk that is just full: the next write says so.

@@ -41,7 +41,7 @@ export async function startServiceProcess(options: ServiceOptions): Promise<Serv
     ...wrapper,
     process.execPath,
     ...preload.map((url) => `--import=${url.href}`),
-    '--max-semi-space-size=8',
+    '--max-semi-space-size=16',
     'src/main.ts',
   ];
   const child = spawn(command[0] as string, command.slice(1), {
