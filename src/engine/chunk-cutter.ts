@@ -1,10 +1,13 @@
 import { CHUNK_MAX_BYTES, CHUNK_MAX_LINES, encodeLineIndex } from './chunk.ts';
 import type { NewChunk } from './chunk.ts';
+import type { LineParts } from './line.ts';
+import type { ValidLine } from './validate.ts';
 
 interface OpenChunk {
   readonly numbers: number[];
   readonly offsets: number[];
   readonly lengths: number[];
+  readonly parts: LineParts[];
   bytes: number;
 }
 
@@ -13,20 +16,21 @@ export class ChunkCutter {
   readonly #open = new Map<string, OpenChunk>();
   readonly #closed: Omit<NewChunk, 'number'>[] = [];
 
-  /** `number` is 1-based, `offset` and `length` in bytes. */
-  add(model: string, number: number, offset: number, length: number): void {
+  add(line: Omit<ValidLine, 'customId'>): void {
+    const { model, number, offset, length } = line;
     let chunk = this.#open.get(model);
     if (chunk !== undefined && chunk.bytes + length > CHUNK_MAX_BYTES) {
       this.#close(model, chunk);
       chunk = undefined;
     }
     if (chunk === undefined) {
-      chunk = { numbers: [], offsets: [], lengths: [], bytes: 0 };
+      chunk = { numbers: [], offsets: [], lengths: [], parts: [], bytes: 0 };
       this.#open.set(model, chunk);
     }
     chunk.numbers.push(number);
     chunk.offsets.push(offset);
     chunk.lengths.push(length);
+    chunk.parts.push(line);
     chunk.bytes += length;
     if (chunk.numbers.length === CHUNK_MAX_LINES) this.#close(model, chunk);
   }

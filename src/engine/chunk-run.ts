@@ -1,8 +1,9 @@
 import { requestId } from './batch.ts';
 import { decodeLineIndex, undonePlaces } from './chunk.ts';
+import type { LineIndex } from './chunk.ts';
 import { readInputLines } from './chunk-input.ts';
 import type { EngineContext } from './context.ts';
-import { locateLine } from './line.ts';
+import type { LineParts } from './line.ts';
 import type { ChunkClaim, ChunkRef, RunningBatch, UpstreamRequest } from './ports.ts';
 
 /** A line that was being tried when so many processes died in a row is given up. */
@@ -48,7 +49,7 @@ export class ChunkRun {
   stopped = false;
   /** Lines without a committed result. */
   uncommitted: number;
-  readonly #numbers: readonly number[];
+  readonly #index: LineIndex;
   readonly #places: readonly number[];
   readonly #inputs: readonly Buffer[];
   /** Of the first line. */
@@ -60,7 +61,7 @@ export class ChunkRun {
 
   private constructor(
     claim: ChunkClaim,
-    numbers: readonly number[],
+    index: LineIndex,
     places: readonly number[],
     inputs: readonly Buffer[],
     suspects: number,
@@ -72,7 +73,7 @@ export class ChunkRun {
     this.ref = { batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch };
     this.bytes = inputs.reduce((sum, input) => sum + input.length, 0);
     this.uncommitted = places.length;
-    this.#numbers = numbers;
+    this.#index = index;
     const tried = chunk.trying === null ? -1 : places.indexOf(chunk.trying.place);
     const deaths = tried === -1 ? 0 : (chunk.trying?.deaths ?? 0);
     const isPoison = deaths >= DEATHS_OF_POISON;
@@ -98,7 +99,7 @@ export class ChunkRun {
     const inputs = await readInputLines(ctx.blobs, claim.batch.input.sha256, index, places);
     const trialEnd = ctx.clock.monotonic() + TRIAL_MS;
     const isOnTrial = (): boolean => claim.chunk.crashes > 0 && ctx.clock.monotonic() < trialEnd;
-    return new ChunkRun(claim, index.numbers, places, inputs, suspects, isOnTrial);
+    return new ChunkRun(claim, index, places, inputs, suspects, isOnTrial);
   }
 
   /** Lines that were not taken yet. */
@@ -121,8 +122,8 @@ export class ChunkRun {
   }
 
   #line(place: number, input: Buffer, suspicion: Suspicion): Line {
-    const id = requestId(this.batch.id, this.#numbers[place] as number);
-    const { customIdStart, customIdEnd, bodyStart, bodyEnd } = locateLine(input, 0, input.length);
+    const id = requestId(this.batch.id, this.#index.numbers[place] as number);
+    const { customIdStart, customIdEnd, bodyStart, bodyEnd } = this.#index.parts[place] as LineParts;
     return {
       run: this,
       place,

@@ -1,4 +1,5 @@
 import type { Usage } from './batch.ts';
+import type { LineParts } from './line.ts';
 
 /** A chunk closes at this many lines … */
 export const CHUNK_MAX_LINES = 256;
@@ -13,6 +14,8 @@ export interface LineIndex {
   readonly offsets: readonly number[];
   /** Lengths in bytes, without the line break. */
   readonly lengths: readonly number[];
+  /** Counted from the lines' first bytes. */
+  readonly parts: readonly LineParts[];
 }
 
 /** A chunk as `prepare` cuts it: lines of one model of one batch. `index` is an encoded LineIndex. */
@@ -117,7 +120,7 @@ class VarintReader {
   }
 }
 
-/** Encodes where lines lie in some 4 bytes a line: differences between neighbours, as varints. */
+/** Encodes where lines and their parts lie in some 9 bytes a line: differences between neighbours, as varints. */
 export function encodeLineIndex(index: LineIndex): Uint8Array {
   const writer = new VarintWriter();
   let number = 0;
@@ -128,6 +131,11 @@ export function encodeLineIndex(index: LineIndex): Uint8Array {
     writer.push((index.numbers[i] as number) - number);
     writer.push(offset - end);
     writer.push(length);
+    const { customIdStart, customIdEnd, bodyStart, bodyEnd } = index.parts[i] as LineParts;
+    writer.push(customIdStart);
+    writer.push(customIdEnd - customIdStart);
+    writer.push(bodyStart);
+    writer.push(length - bodyEnd);
     number = index.numbers[i] as number;
     end = offset + length;
   }
@@ -140,18 +148,24 @@ export function decodeLineIndex(bytes: Uint8Array): LineIndex {
   const numbers: number[] = [];
   const offsets: number[] = [];
   const lengths: number[] = [];
+  const parts: LineParts[] = [];
   let number = 0;
   let end = 0;
   while (reader.more) {
     number += reader.next();
     const offset = end + reader.next();
     const length = reader.next();
+    const customIdStart = reader.next();
+    const customIdEnd = customIdStart + reader.next();
+    const bodyStart = reader.next();
+    const bodyEnd = length - reader.next();
+    parts.push({ customIdStart, customIdEnd, bodyStart, bodyEnd });
     numbers.push(number);
     offsets.push(offset);
     lengths.push(length);
     end = offset + length;
   }
-  return { numbers, offsets, lengths };
+  return { numbers, offsets, lengths, parts };
 }
 
 /** Encodes a segment's lines: place × 2 + succeeded, length, as varints. */

@@ -4,6 +4,7 @@ import type { ChunkRun } from './chunk-run.ts';
 import type { NewSegment } from './chunk.ts';
 import type { EngineContext } from './context.ts';
 import type { Fenced } from './ports.ts';
+import { LineBlocks } from './line-blocks.ts';
 import type { LineResult } from './run.ts';
 import { addUsage } from './usage.ts';
 
@@ -40,8 +41,7 @@ interface Gathering {
   readonly places: number[];
   readonly lengths: number[];
   readonly succeeded: boolean[];
-  readonly parts: Uint8Array[];
-  bytes: number;
+  readonly blocks: LineBlocks;
   usage: Usage;
 }
 
@@ -121,11 +121,11 @@ export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOption
     );
   }
 
+  /** What is added meanwhile is left to the next group: under load there is always more. */
   async function flush(): Promise<void> {
-    while (writing !== null || gathered.size > 0) {
-      startWriting();
-      await writing;
-    }
+    if (writing !== null) await writing;
+    startWriting();
+    await writing;
   }
 
   return {
@@ -133,12 +133,11 @@ export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOption
       let gathering = gathered.get(run);
       if (gathering === undefined) gathered.set(run, (gathering = newGathering()));
       gathering.places.push(place);
-      gathering.lengths.push(result.bytes.length);
+      gathering.lengths.push(result.line.size);
       gathering.succeeded.push(result.succeeded);
-      gathering.parts.push(result.bytes);
-      gathering.bytes += result.bytes.length;
+      gathering.blocks.add(result.line);
       if (result.usage !== NO_USAGE) gathering.usage = addUsage(gathering.usage, result.usage);
-      gatheredBytes += result.bytes.length;
+      gatheredBytes += result.line.size;
       schedule();
     },
     flush,
@@ -148,13 +147,13 @@ export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOption
     async close() {
       closing = true;
       endRetryWait?.();
-      await flush();
+      while (writing !== null || gathered.size > 0) await flush();
     },
   };
 }
 
 function newGathering(): Gathering {
-  return { places: [], lengths: [], succeeded: [], parts: [], bytes: 0, usage: NO_USAGE };
+  return { places: [], lengths: [], succeeded: [], blocks: new LineBlocks(), usage: NO_USAGE };
 }
 
 /** Appends each batch's part of the group to its result log, side by side, unless `appended` has it already. */
@@ -162,12 +161,12 @@ async function appendToLogs(ctx: EngineContext, group: Gathered, appended: Appen
   const batches = Map.groupBy(group, ([run]) => run.batch.id);
   const appends = [...batches].map(async ([batchId, entries]) => {
     if (appended.has(batchId)) return;
-    const parts = entries.flatMap(([, gathering]) => gathering.parts);
+    const parts = entries.flatMap(([, gathering]) => gathering.blocks.parts);
     let { position } = await ctx.results.append(batchId, parts);
     const segments = entries.map(([run, gathering]): [ChunkRun, NewSegment] => {
       const { places, lengths, succeeded, usage } = gathering;
       const logPosition = position;
-      position += gathering.bytes;
+      position += gathering.blocks.bytes;
       return [run, { ...run.ref, logPosition, lines: { places, lengths, succeeded }, usage }];
     });
     appended.set(batchId, segments);

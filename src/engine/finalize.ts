@@ -6,10 +6,12 @@ import type { EventType } from './event.ts';
 import { newFileId } from './file.ts';
 import type { BlobRef, FileRecord } from './file.ts';
 import { removeRefusedBlobs, removeUnusedBlob } from './files.ts';
+import { LineBlocks } from './line-blocks.ts';
 import { readOrderedLines } from './ordered-lines.ts';
 import type { EndedLine } from './ordered-lines.ts';
 import type { BatchStep, BlobStore, BlobWriter } from './ports.ts';
 import { BATCH_CANCELLED, BATCH_EXPIRED, errorLine } from './result.ts';
+import type { ResultLine } from './result.ts';
 
 type Ending = 'completed' | 'expired' | 'cancelled';
 
@@ -30,8 +32,8 @@ export async function finalizeBatch(ctx: EngineContext, step: BatchStep, signal:
     for await (const lines of readOrderedLines(ctx, batch.id, step.input)) {
       signal.throwIfAborted();
       for (const line of lines) {
-        if (line.bytes !== null && line.succeeded) output.add(line.bytes);
-        else errors.add(line.bytes ?? unfinishedLine(batch, line, ending));
+        if (line.bytes === null) errors.add(unfinishedLine(batch, line, ending));
+        else (line.succeeded ? output : errors).addBytes(line.bytes);
       }
       await output.write();
       await errors.write();
@@ -51,7 +53,7 @@ function endingOf(batch: Batch): Ending {
   return batch.ending;
 }
 
-function unfinishedLine(batch: Batch, line: EndedLine & { bytes: null }, ending: Ending): Buffer {
+function unfinishedLine(batch: Batch, line: EndedLine & { bytes: null }, ending: Ending): ResultLine {
   if (ending === 'completed')
     throw new Error(`line ${line.number} of completed batch ${batch.id} has no result`);
   return errorLine({
@@ -80,8 +82,8 @@ async function finish(
       now,
       status: ending,
       counts,
-      outputFile: outputBlob && newResultFile(batch, outputBlob, 'output', now),
-      errorFile: errorBlob && newResultFile(batch, errorBlob, 'error', now),
+      outputFile: outputBlob && newResultFile(ctx, batch, outputBlob, 'output', now),
+      errorFile: errorBlob && newResultFile(ctx, batch, errorBlob, 'error', now),
       event: newBatchEvent(ctx.settings, `batch.${ending}` satisfies EventType, batch, now),
     });
   }).catch(async (error: unknown) => {
@@ -111,8 +113,16 @@ async function lockBlobs<T>(
   return await locked();
 }
 
-function newResultFile(batch: Batch, blob: BlobRef, kind: 'output' | 'error', now: number): FileRecord {
+function newResultFile(
+  ctx: EngineContext,
+  batch: Batch,
+  blob: BlobRef,
+  kind: 'output' | 'error',
+  now: number,
+): FileRecord {
   const seconds = batch.outputExpiresAfterSeconds;
+  // As with uploads: what is counted from a doubted clock must not be over when the other one is believed.
+  const latest = Math.max(now, ctx.clock.wall());
   return {
     id: newFileId(),
     owner: batch.owner,
@@ -120,7 +130,7 @@ function newResultFile(batch: Batch, blob: BlobRef, kind: 'output' | 'error', no
     filename: `${batch.id}_${kind}.jsonl`,
     blob,
     createdAt: now,
-    expiresAt: seconds === null ? null : now + seconds * 1000,
+    expiresAt: seconds === null ? null : latest + seconds * 1000,
   };
 }
 
@@ -132,22 +142,26 @@ class LineFile {
   lines = 0;
   readonly #blobs: BlobStore;
   #writer: BlobWriter | null = null;
-  #parts: Uint8Array[] = [];
-  #bytes = 0;
+  #blocks = new LineBlocks();
 
   constructor(blobs: BlobStore) {
     this.#blobs = blobs;
   }
 
-  add(line: Uint8Array): void {
+  add(line: ResultLine): void {
     this.lines++;
-    this.#parts.push(line);
-    this.#bytes += line.length;
+    this.#blocks.add(line);
+  }
+
+  /** Adds a copy: a few lines must not keep the memory of all those between which they lie. */
+  addBytes(line: Uint8Array): void {
+    this.lines++;
+    this.#blocks.addBytes(line);
   }
 
   /** Hands what was added to the blob store, where that is enough to be worth it. */
   async write(): Promise<void> {
-    if (this.#bytes >= WRITE_BYTES) await this.#flush();
+    if (this.#blocks.bytes >= WRITE_BYTES) await this.#flush();
   }
 
   /** Null where there is no line. */
@@ -168,10 +182,9 @@ class LineFile {
 
   async #flush(): Promise<BlobWriter> {
     const writer = (this.#writer ??= await this.#blobs.create());
-    const bytes = Buffer.concat(this.#parts, this.#bytes);
-    this.#parts = [];
-    this.#bytes = 0;
-    await writer.write(bytes);
+    const { parts } = this.#blocks;
+    this.#blocks = new LineBlocks();
+    for (const part of parts) await writer.write(part);
     return writer;
   }
 }

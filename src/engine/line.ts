@@ -22,9 +22,24 @@ const [CUSTOM_ID, METHOD, URL, BODY, MODEL, STREAM] = [0, 1, 2, 3, 4, 5] as cons
 const POST = encodeJsonText('POST');
 const TRUE = Buffer.from('true');
 
+/** Where the parts of a line lie that its run needs. */
+export interface LineParts {
+  /** The `custom_id` as a JSON string, quotes included. */
+  readonly customIdStart: number;
+  readonly customIdEnd: number;
+  readonly bodyStart: number;
+  readonly bodyEnd: number;
+}
+
+/** A line that keeps the rules; its parts are counted from the line's first byte. */
+export interface RightLine extends LineParts {
+  readonly fault: null;
+  readonly customId: string;
+  readonly model: string;
+}
+
 /** What a line that keeps the rules says, or the first rule that it breaks. */
-export type CheckedLine =
-  { readonly fault: null; readonly customId: string; readonly model: string } | { readonly fault: Fault };
+export type CheckedLine = RightLine | { readonly fault: Fault };
 
 export interface LineChecker {
   /** Checks the line in [start, end) of `bytes`, without its line break. */
@@ -99,7 +114,15 @@ export function createLineChecker({ endpoint }: { readonly endpoint?: string | u
         kindFault(bytes, MODEL, 'string') ??
         streamFault(bytes);
       if (fault !== null) return { fault };
-      return { fault: null, customId: textOf(bytes, CUSTOM_ID), model: textOf(bytes, MODEL) };
+      return {
+        fault: null,
+        customId: textOf(bytes, CUSTOM_ID),
+        model: textOf(bytes, MODEL),
+        customIdStart: scanner.start(CUSTOM_ID) - start,
+        customIdEnd: scanner.end(CUSTOM_ID) - start,
+        bodyStart: scanner.start(BODY) - start,
+        bodyEnd: scanner.end(BODY) - start,
+      };
     },
   };
 }
@@ -114,28 +137,4 @@ function countCharacters(text: string): number {
   let count = 0;
   for (let i = 0; i < text.length; count++) i += (text.codePointAt(i) as number) > 0xffff ? 2 : 1;
   return count;
-}
-
-/** Where the parts of a line lie that its run needs: spans within the bytes that were given. */
-export interface LocatedLine {
-  /** The `custom_id` as a JSON string, quotes included. */
-  readonly customIdStart: number;
-  readonly customIdEnd: number;
-  readonly bodyStart: number;
-  readonly bodyEnd: number;
-}
-
-const locator = createJsonScanner(['custom_id', 'body']);
-
-/** Finds custom_id and body of the line in [start, end), which was checked before. Throws where it is no such line. */
-export function locateLine(bytes: Uint8Array, start: number, end: number): LocatedLine {
-  if (!locator.scan(bytes, start, end) || locator.start(0) === -1 || locator.start(1) === -1) {
-    throw new Error('an input line is no longer what it was when it was checked');
-  }
-  return {
-    customIdStart: locator.start(0),
-    customIdEnd: locator.end(0),
-    bodyStart: locator.start(1),
-    bodyEnd: locator.end(1),
-  };
 }

@@ -3,7 +3,7 @@ import type { LineIndex } from './chunk.ts';
 import { readInputLines } from './chunk-input.ts';
 import type { EngineContext } from './context.ts';
 import type { BlobRef } from './file.ts';
-import { locateLine } from './line.ts';
+import type { LineParts } from './line.ts';
 import type { ChunkRecord } from './ports.ts';
 import { openResultLines } from './result-lines.ts';
 import type { ResultLines } from './result-lines.ts';
@@ -114,7 +114,7 @@ async function readCustomIds(
   const lines = await readInputLines(ctx.blobs, input.sha256, index, places);
   const customIds = new Map<number, Uint8Array>();
   lines.forEach((line, i) => {
-    const { customIdStart, customIdEnd } = locateLine(line, 0, line.length);
+    const { customIdStart, customIdEnd } = index.parts[places[i] as number] as LineParts;
     // A copy: a view would hold the whole chunk's input in memory.
     customIds.set(places[i] as number, Uint8Array.prototype.slice.call(line, customIdStart, customIdEnd));
   });

@@ -44,7 +44,7 @@ async function validateInput(
         oneModel: settings.oneModelPerBatch,
         refusesModel: (model) => upstream.refuses(model),
       },
-      (line) => cutter.add(line.model, line.number, line.offset, line.length),
+      (line) => cutter.add(line),
     );
   } catch (error) {
     if (error instanceof BlobMissingError) return 'missing';

@@ -6,12 +6,13 @@ import type { EngineContext } from './context.ts';
 import { createJsonScanner } from './json-scan.ts';
 import type { Outcome } from './ports.ts';
 import { answerLine, errorLine, textAnswerLine } from './result.ts';
+import type { ResultLine } from './result.ts';
 import { decideRetry } from './retry.ts';
 import { readUsage } from './usage.ts';
 
-/** A finished line: the bytes of its output line, line break included. */
+/** A finished line and its output line. */
 export interface LineResult {
-  readonly bytes: Uint8Array;
+  readonly line: ResultLine;
   /** True: output file; false: error file. */
   readonly succeeded: boolean;
   readonly usage: Usage;
@@ -47,12 +48,12 @@ function resultOf(line: Line, outcome: Outcome & { kind: 'answer' | 'failed' }):
     const hasLineBreaks = answerScanner.lineBreaks;
     const usage = succeeded ? readUsage(body, answerScanner.start(0), answerScanner.end(0)) : null;
     const { id, customId } = line;
-    const bytes = answerLine({ id, customId, status, requestId, body, hasLineBreaks });
-    return { bytes, succeeded, usage: usage ?? NO_USAGE };
+    const written = answerLine({ id, customId, status, requestId, body, hasLineBreaks });
+    return { line: written, succeeded, usage: usage ?? NO_USAGE };
   }
   if (succeeded) return failedResult(line, 'invalid_response', notJsonMessage(outcome));
-  const bytes = textAnswerLine({ id: line.id, customId: line.customId, status, requestId, body });
-  return { bytes, succeeded: false, usage: NO_USAGE };
+  const written = textAnswerLine({ id: line.id, customId: line.customId, status, requestId, body });
+  return { line: written, succeeded: false, usage: NO_USAGE };
 }
 
 function notJsonMessage(outcome: Outcome & { kind: 'answer' }): string {
@@ -66,6 +67,6 @@ function notJsonMessage(outcome: Outcome & { kind: 'answer' }): string {
 
 /** The error line of a line that got no usable answer. */
 export function failedResult(line: Line, code: string, message: string): LineResult {
-  const bytes = errorLine({ id: line.id, customId: line.customId, code, message });
-  return { bytes, succeeded: false, usage: NO_USAGE };
+  const written = errorLine({ id: line.id, customId: line.customId, code, message });
+  return { line: written, succeeded: false, usage: NO_USAGE };
 }

@@ -13,7 +13,7 @@ import {
 } from './faults.ts';
 import type { Fault } from './faults.ts';
 import { createLineChecker } from './line.ts';
-import type { CheckedLine, LineChecker } from './line.ts';
+import type { LineChecker, LineParts, RightLine } from './line.ts';
 import { splitLines } from './lines.ts';
 import type { LineBatch } from './lines.ts';
 import { TextSet } from './text-set.ts';
@@ -38,8 +38,8 @@ export interface ValidationRules {
   readonly refusesModel?: ((model: string) => string | null) | undefined;
 }
 
-/** A line without fault. */
-export interface ValidLine {
+/** A line without fault. Its parts are counted from its first byte. */
+export interface ValidLine extends LineParts {
   /** 1-based; blank lines are counted. */
   readonly number: number;
   /** Where its bytes lie in the stream, without the line break. */
@@ -164,9 +164,9 @@ class Validation {
     const line = this.#checker.check(batch.bytes, start, end);
     const fault = line.fault ?? this.#findConflict(line, number);
     if (fault !== null) return this.#report(fault, number);
-    const { customId, model } = line as CheckedLine & { fault: null };
-    this.#models.set(model, (this.#models.get(model) ?? 0) + 1);
-    this.#onLine({ number, offset: batch.offset + start, length: end - start, model, customId });
+    const right = line as RightLine;
+    this.#models.set(right.model, (this.#models.get(right.model) ?? 0) + 1);
+    this.#onLine(validLine(right, number, batch.offset + start, end - start));
   }
 
   /** False, and the end of the validation, where the line is one too many. */
@@ -181,7 +181,7 @@ class Validation {
   }
 
   /** What a line that is right by itself has against the other lines and the server's models. */
-  #findConflict({ customId, model }: CheckedLine & { fault: null }, number: number): Fault | null {
+  #findConflict({ customId, model }: RightLine, number: number): Fault | null {
     if (!this.#customIds.add(customId)) return duplicateCustomId(customId);
     const refusal = this.#refusalOf(model);
     if (refusal !== null) return modelNotFound(model, refusal);
@@ -206,4 +206,9 @@ class Validation {
     if (this.#errors.length < MAX_ERRORS) this.#errors.push(toBatchError(fault, line));
     else this.#moreErrors++;
   }
+}
+
+function validLine(line: RightLine, number: number, offset: number, length: number): ValidLine {
+  const { model, customId, customIdStart, customIdEnd, bodyStart, bodyEnd } = line;
+  return { number, offset, length, model, customId, customIdStart, customIdEnd, bodyStart, bodyEnd };
 }

@@ -8,7 +8,11 @@ import { createRecordingLog } from '../helpers/recording-log.ts';
 import { createTestEngine, inputLines, OWNER, submit } from '../helpers/test-engine.ts';
 
 const usage = { inputTokens: 1, cachedTokens: 0, outputTokens: 1, reasoningTokens: 0, totalTokens: 2 };
-const result = (bytes = 10) => ({ bytes: Buffer.alloc(bytes, 'x'), succeeded: true, usage });
+const result = (size = 10) => ({
+  line: { size, writeTo: (target: Buffer, at: number) => void target.fill('x', at, at + size) },
+  succeeded: true,
+  usage,
+});
 
 /** A committer over the one claimed chunk of a batch of `lines` lines, and failures to be switched on. */
 async function setUp(lines = 10) {
@@ -79,16 +83,27 @@ describe('finished lines', () => {
     await vi.waitFor(() => expect(committed).toEqual([[1, 'ok']]));
   });
 
-  it('are committed by a flush, also those added while it runs', async () => {
+  it('are committed by a flush where they were added before it, also while another one runs', async () => {
     const { run, committer, committed } = await setUp();
     committer.add(run, 0, result());
-    const flushed = committer.flush();
+    const first = committer.flush();
     committer.add(run, 1, result());
-    await flushed;
+    await Promise.all([first, committer.flush()]);
     expect(committed).toEqual([
       [1, 'ok'],
       [1, 'ok'],
     ]);
+  });
+
+  it('are not waited for by a flush that was begun before: under load it would never end', async () => {
+    const { run, clock, committer, committed } = await setUp();
+    committer.add(run, 0, result());
+    const flushed = committer.flush();
+    committer.add(run, 1, result());
+    await flushed;
+    expect(committed).toEqual([[1, 'ok']]);
+    clock.advance(20);
+    await vi.waitFor(() => expect(committed).toHaveLength(2));
   });
 
   it('are told as lost where another worker has the chunk', async () => {

@@ -8,13 +8,23 @@ import {
   errorLine,
   textAnswerLine,
 } from '../../src/engine/result.ts';
+import type { ResultLine } from '../../src/engine/result.ts';
 
 const id = 'batch_req_0123456789abcdef0123456700000001';
 const customId = Buffer.from('"request-1"');
 
+/** Writes the line in the middle of other bytes, which must stay as they were. */
+function written(line: ResultLine): Buffer {
+  const target = Buffer.alloc(line.size + 20, 0xaa);
+  line.writeTo(target, 10);
+  const around = Buffer.concat([target.subarray(0, 10), target.subarray(10 + line.size)]);
+  expect(around).toEqual(Buffer.alloc(20, 0xaa));
+  return target.subarray(10, 10 + line.size);
+}
+
 function answer(body: string, hasLineBreaks = false): Buffer {
   const bytes = Buffer.from(body);
-  return answerLine({ id, customId, status: 200, requestId: 'req_1', body: bytes, hasLineBreaks });
+  return written(answerLine({ id, customId, status: 200, requestId: 'req_1', body: bytes, hasLineBreaks }));
 }
 
 describe('answerLine', () => {
@@ -28,14 +38,16 @@ describe('answerLine', () => {
     const odd = Buffer.from(String.raw`"\u00e9é\/\ud800"`);
     const body = String.raw`{ "a" :1.0e+2,"b":9007199254740993,	"c":"\u0041\/请😀","a":-0 }`;
     const bytes = Buffer.from(body);
-    const line = answerLine({
-      id,
-      customId: odd,
-      status: 404,
-      requestId: 'r',
-      body: bytes,
-      hasLineBreaks: false,
-    });
+    const line = written(
+      answerLine({
+        id,
+        customId: odd,
+        status: 404,
+        requestId: 'r',
+        body: bytes,
+        hasLineBreaks: false,
+      }),
+    );
     expect(line.toString()).toBe(
       `{"id":"${id}","custom_id":${odd.toString()},"response":{"status_code":404,"request_id":"r","body":${body}},"error":null}\n`,
     );
@@ -49,21 +61,23 @@ describe('answerLine', () => {
 
   it('leaves the bytes that it was given as they were', () => {
     const body = Buffer.from('[\n1]');
-    answerLine({ id, customId, status: 200, requestId: 'r', body, hasLineBreaks: true });
+    written(answerLine({ id, customId, status: 200, requestId: 'r', body, hasLineBreaks: true }));
     expect(body.toString()).toBe('[\n1]');
   });
 
   it.each(['req_"1"', 'a\\b', 'a\nb', 'é', '请😀', '\u0000', '\ud800', ''])(
     'escapes the request id %j',
     (requestId) => {
-      const line = answerLine({
-        id,
-        customId,
-        status: 200,
-        requestId,
-        body: Buffer.from('1'),
-        hasLineBreaks: false,
-      });
+      const line = written(
+        answerLine({
+          id,
+          customId,
+          status: 200,
+          requestId,
+          body: Buffer.from('1'),
+          hasLineBreaks: false,
+        }),
+      );
       expect(JSON.parse(line.toString())).toMatchObject({ response: { request_id: requestId, body: 1 } });
       expect(line.indexOf(10)).toBe(line.length - 1);
     },
@@ -84,14 +98,16 @@ describe('answerLine', () => {
         (body, name, requestId, status) => {
           expect(scanner.scan(body, 0, body.length)).toBe(true);
           const customId = Buffer.from(JSON.stringify(name));
-          const line = answerLine({
-            id,
-            customId,
-            status,
-            requestId,
-            body,
-            hasLineBreaks: scanner.lineBreaks,
-          });
+          const line = written(
+            answerLine({
+              id,
+              customId,
+              status,
+              requestId,
+              body,
+              hasLineBreaks: scanner.lineBreaks,
+            }),
+          );
           expect(line.indexOf(10)).toBe(line.length - 1);
           expect(line.includes(13)).toBe(false);
           expect(JSON.parse(line.toString())).toEqual({
@@ -108,7 +124,7 @@ describe('answerLine', () => {
 
 describe('textAnswerLine', () => {
   function textAnswer(body: Uint8Array): unknown {
-    const line = textAnswerLine({ id, customId, status: 502, requestId: 'req_1', body });
+    const line = written(textAnswerLine({ id, customId, status: 502, requestId: 'req_1', body }));
     expect(line.indexOf(10)).toBe(line.length - 1);
     return JSON.parse(line.toString());
   }
@@ -137,13 +153,14 @@ describe('textAnswerLine', () => {
 
 describe('errorLine', () => {
   it('has no response', () => {
-    expect(errorLine({ id, customId, code: 'request_timeout', message: 'No answer.' }).toString()).toBe(
+    const line = errorLine({ id, customId, code: 'request_timeout', message: 'No answer.' });
+    expect(written(line).toString()).toBe(
       `{"id":"${id}","custom_id":"request-1","response":null,"error":{"code":"request_timeout","message":"No answer."}}\n`,
     );
   });
 
   it('escapes code and message', () => {
-    const line = errorLine({ id, customId, code: 'a"b', message: 'connect failed:\n"é请"' });
+    const line = written(errorLine({ id, customId, code: 'a"b', message: 'connect failed:\n"é请"' }));
     expect(JSON.parse(line.toString())).toMatchObject({
       error: { code: 'a"b', message: 'connect failed:\n"é请"' },
     });

@@ -93,6 +93,7 @@ export function aChunk(number: number, fields: Partial<Omit<NewChunk, 'index'>> 
       numbers,
       offsets: numbers.map((line) => (line - 1) * 101),
       lengths: numbers.map(() => 100),
+      parts: numbers.map(() => ({ customIdStart: 13, customIdEnd: 18, bodyStart: 40, bodyEnd: 99 })),
     }),
     ...fields,
   };

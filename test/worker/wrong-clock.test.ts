@@ -96,6 +96,20 @@ describe('a wall clock that jumps', () => {
     expect(await run(60_000, since.id)).toBe('in_progress');
   });
 
+  it('forth for good does not shorten the life of results that were written while it was in doubt', async () => {
+    const clock = createFakeClock();
+    const { engine, upstream, run, untilSent } = await start(clock);
+    const { id } = await submit(engine, inputLines(1), { outputExpiresAfterSeconds: 3600 });
+    await untilSent(1);
+    clock.setWall(clock.now() + 2 * HOUR);
+    upstream.held[0]?.settle(answer({}));
+    expect(await run(5000, id)).toBe('completed');
+    const { outputFileId } = await engine.batches.get(OWNER, id);
+    const other = await submit(engine, inputLines(1));
+    await run(STEADY_MS + 120_000, other.id);
+    await engine.files.get(OWNER, outputFileId ?? '');
+  });
+
   it.each([...JUMPS, 0])('by %d ms moves no retry of a webhook within the process', async (ms) => {
     const clock = createFakeClock();
     const sentAt: number[] = [];

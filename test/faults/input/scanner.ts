@@ -1,7 +1,7 @@
 /** Many more runs of the scanner, the checker of lines and their splitter against JSON.parse and plain code. */
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { createLineChecker, locateLine } from '../../../src/engine/line.ts';
+import { createLineChecker } from '../../../src/engine/line.ts';
 import { splitLines } from '../../../src/engine/lines.ts';
 import {
   edited,
@@ -123,7 +123,7 @@ function judgeLine(line: Buffer): void {
   if (found.fault === null) {
     const { custom_id: customId, body } = parse(line) as { custom_id: string; body: { model: string } };
     assert.deepEqual([found.customId, found.model, expected], [customId, body.model, null]);
-    const { customIdStart, customIdEnd, bodyStart, bodyEnd } = locateLine(line, 0, line.length);
+    const { customIdStart, customIdEnd, bodyStart, bodyEnd } = found;
     assert.deepEqual(parse(line.subarray(customIdStart, customIdEnd)), customId);
     assert.deepEqual(parse(line.subarray(bodyStart, bodyEnd)), body);
   } else if (!VALUE_FAULTS.includes(found.fault.code) && !isEmptyId(found.fault.message)) {
