@@ -1,10 +1,7 @@
 /** The chart of the README: how fast the service is next to the loops, drawn from the saved results. */
-import { readFile, writeFile } from 'node:fs/promises';
-
-interface Saved {
-  readonly machine: string;
-  readonly figures: readonly { readonly name: string; readonly unit: string; readonly median: number }[];
-}
+import { writeFile } from 'node:fs/promises';
+import { readResult, RESULTS } from './report.ts';
+import type { Result } from './report.ts';
 
 const WIDTH = 760;
 const LABEL_WIDTH = 330;
@@ -14,12 +11,12 @@ const TOP = 44;
 
 /** Writes `bench/results/throughput.svg`; does nothing where the throughput was never measured. */
 export async function writeChart(): Promise<void> {
-  const saved = await readFile('bench/results/throughput.json', 'utf8').catch(() => null);
-  if (saved !== null) await writeFile('bench/results/throughput.svg', drawChart(JSON.parse(saved) as Saved));
+  const saved = await readResult('throughput');
+  if (saved !== null) await writeFile(`${RESULTS}/throughput.svg`, drawChart(saved));
 }
 
 /** Bars on a background of their own, so that it can be read on light and dark pages alike. */
-function drawChart({ machine, figures }: Saved): string {
+function drawChart({ machine, figures }: Result): string {
   const bars = figures.filter(({ unit }) => unit === 'items/s');
   const most = Math.max(...bars.map(({ median }) => median));
   const scale = (WIDTH - LABEL_WIDTH - 90) / most;

@@ -1,29 +1,51 @@
-/** The results as a Markdown table and as a JSON file. */
-import { mkdir, writeFile } from 'node:fs/promises';
+/** The results as a Markdown table, as JSON files, and in the README. */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { format, resolveConfig } from 'prettier';
 import { median } from './part.ts';
 import type { Figure, Part } from './part.ts';
 import { placement } from './processes.ts';
 
-export interface PartResult {
-  readonly part: Part;
-  readonly figures: readonly Figure[];
+export const RESULTS = 'bench/results';
+
+/** What a part found, as it is saved. */
+export interface Result {
+  readonly part: string;
+  readonly machine: string;
+  readonly figures: readonly SavedFigure[];
+}
+
+export interface SavedFigure {
+  readonly name: string;
+  readonly unit: string;
+  readonly median: number;
+  readonly values: readonly number[];
+  readonly goal?: string;
+  /** Whether the median meets the goal. */
+  readonly met?: boolean;
 }
 
 export const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${placement}`;
 
-/** True where every goal is met. */
-export function isMet({ goal, values }: Figure): boolean {
-  return goal === undefined || goal.isMet(median(values));
+export function resultOf(part: Part, figures: readonly Figure[]): Result {
+  return { part: part.title, machine, figures: figures.map(savedFigure) };
 }
 
-export function formatTable(results: readonly PartResult[]): string {
+function savedFigure({ name, unit, values, goal }: Figure): SavedFigure {
+  const figure = { name, unit, median: median(values), values };
+  return goal === undefined ? figure : { ...figure, goal: goal.text, met: goal.isMet(figure.median) };
+}
+
+/** True where no goal is missed. */
+export const meetsGoals = ({ figures }: Result): boolean => figures.every(({ met }) => met !== false);
+
+export function formatTable(results: readonly Result[]): string {
   const rows = results.flatMap(({ part, figures }) =>
     figures.map((figure, i) => [
-      i === 0 ? part.title : '',
+      i === 0 ? part : '',
       figure.name,
       formatValues(figure),
-      figure.goal === undefined ? '' : `${figure.goal.text}${isMet(figure) ? '' : ' **missed**'}`,
+      figure.goal === undefined ? '' : `${figure.goal}${figure.met === false ? ' **missed**' : ''}`,
     ]),
   );
   return [['Part', 'Figure', 'Median (range)', 'Goal'], ['---', '---', '---', '---'], ...rows]
@@ -31,10 +53,10 @@ export function formatTable(results: readonly PartResult[]): string {
     .join('\n');
 }
 
-function formatValues({ values, unit }: Figure): string {
+function formatValues({ values, median: middle, unit }: SavedFigure): string {
   const range =
     values.length > 1 ? ` (${formatNumber(Math.min(...values))}–${formatNumber(Math.max(...values))})` : '';
-  return `${formatNumber(median(values))}${range} ${unit}`;
+  return `${formatNumber(middle)}${range} ${unit}`.trim();
 }
 
 function formatNumber(value: number): string {
@@ -43,18 +65,31 @@ function formatNumber(value: number): string {
 }
 
 /** Writes `bench/results/<part>.json`. */
-export async function saveResult({ part, figures }: PartResult): Promise<void> {
-  await mkdir('bench/results', { recursive: true });
-  const result = {
-    part: part.title,
-    machine,
-    figures: figures.map((figure) => ({
-      name: figure.name,
-      unit: figure.unit,
-      median: median(figure.values),
-      values: figure.values,
-      ...(figure.goal === undefined ? {} : { goal: figure.goal.text, met: isMet(figure) }),
-    })),
-  };
-  await writeFile(`bench/results/${part.name}.json`, `${JSON.stringify(result, null, 2)}\n`);
+export async function saveResult({ name }: Part, result: Result): Promise<void> {
+  await mkdir(RESULTS, { recursive: true });
+  await writeFile(`${RESULTS}/${name}.json`, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+/** What was saved of a part; null where it was never run. */
+export async function readResult(name: string): Promise<Result | null> {
+  const text = await readFile(`${RESULTS}/${name}.json`, 'utf8').catch(() => null);
+  return text === null ? null : (JSON.parse(text) as Result);
+}
+
+const TABLE_START = '<!-- bench -->\n';
+const TABLE_END = '<!-- /bench -->';
+
+/** Puts the table of all saved results into the README, between its two marks. */
+export async function updateReadme(parts: readonly Part[]): Promise<void> {
+  const results = (await Promise.all(parts.map(({ name }) => readResult(name)))).filter(
+    (result) => result !== null,
+  );
+  const readme = await readFile('README.md', 'utf8');
+  const [from, to] = [readme.indexOf(TABLE_START), readme.indexOf(TABLE_END)];
+  if (from === -1 || to < from) throw new Error('the README has no marks for the table of the benchmark');
+  const machines = [...new Set(results.map((result) => result.machine))].join('; ');
+  const table = `\nMedians (and ranges) of repeated runs on: ${machines}.\n\n${formatTable(results)}\n`;
+  const text = readme.slice(0, from) + TABLE_START + table + readme.slice(to);
+  const options = { ...(await resolveConfig('README.md')), filepath: 'README.md' };
+  await writeFile('README.md', await format(text, options));
 }

@@ -12,8 +12,8 @@ import { parseArgs } from 'node:util';
 import { writeChart } from './chart.ts';
 import type { BenchContext } from './part.ts';
 import { parts } from './parts/index.ts';
-import { formatTable, isMet, machine, saveResult } from './report.ts';
-import type { PartResult } from './report.ts';
+import { formatTable, machine, meetsGoals, resultOf, saveResult, updateReadme } from './report.ts';
+import type { Result } from './report.ts';
 
 const { values, positionals } = parseArgs({
   options: { smoke: { type: 'boolean', default: false } },
@@ -32,19 +32,22 @@ const context: BenchContext = {
   progress: (text) => void process.stderr.write(`  ${text}\n`),
 };
 
-const results: PartResult[] = [];
+const results: Result[] = [];
 try {
   for (const part of wanted) {
     process.stderr.write(`${part.title}\n`);
-    const result = { part, figures: await part.run(context) };
+    const result = resultOf(part, await part.run(context));
     results.push(result);
-    if (!values.smoke) await saveResult(result);
+    if (!values.smoke) await saveResult(part, result);
     for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
   }
-  if (!values.smoke) await writeChart();
+  if (!values.smoke) {
+    await writeChart();
+    await updateReadme(parts);
+  }
   process.stdout.write(`${machine}\nmedians of ${context.runs} runs\n\n${formatTable(results)}\n`);
   // Goals are for a quiet machine; the short run has its own, which any machine must meet.
-  if (values.smoke && !results.every(({ figures }) => figures.every(isMet))) process.exitCode = 1;
+  if (values.smoke && !results.every(meetsGoals)) process.exitCode = 1;
 } finally {
   for (const folder of folders) await rm(folder, { recursive: true, force: true });
 }

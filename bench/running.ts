@@ -33,8 +33,8 @@ export async function withService<T>(
         upstream,
         service,
         async timeBatch(lines) {
-          const [first] = await upstream.watch(1);
-          const ended = service.submit(lines).then((id) => service.completed(id, lines));
+          const [first, all] = await upstream.watch(1, lines);
+          const ended = service.submit(lines).then((id) => service.completed(id, lines, all));
           const { at: from } = await first;
           const { at: to } = await ended;
           return { seconds: (to - from) / 1000 };

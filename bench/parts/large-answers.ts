@@ -86,7 +86,7 @@ async function timeService(
     { answerBytes, concurrency: CONCURRENCY },
     async ({ service, upstream }) => {
       const [warm, all] = await upstream.watch(warmUp, lines);
-      const ended = service.submit(lines).then((id) => service.completed(id, lines));
+      const ended = service.submit(lines).then((id) => service.completed(id, lines, all));
       const { at: from } = await warm;
       const { at: to } = await all;
       await ended;

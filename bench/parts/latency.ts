@@ -14,7 +14,7 @@ export const latency: Part = {
       withService(context, { latencyMs: 1000, concurrency: CONCURRENCY }, async ({ upstream, service }) => {
         // Without the first round, in which the connections are opened, and the last one, in which slots run empty.
         const [full, last] = await upstream.watch(CONCURRENCY, LINES - CONCURRENCY);
-        const ended = service.submit(LINES).then((id) => service.completed(id, LINES));
+        const ended = service.submit(LINES).then((id) => service.completed(id, LINES, last));
         const { at: from } = await full;
         const { at: to } = await last;
         await ended;

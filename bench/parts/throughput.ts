@@ -97,14 +97,14 @@ async function runBatch(
   upstream: BenchUpstream,
   { lines, warmUp }: Sizes,
 ): Promise<Speed & { readonly peak: number }> {
-  const [warm] = await upstream.watch(warmUp);
+  const [warm, all] = await upstream.watch(warmUp, lines);
   const service = await startService({
     upstreamUrl: upstream.url,
     dataDir: await context.folder(),
     concurrency: CONCURRENCY,
   });
   try {
-    const ended = service.submit(lines).then((id) => service.completed(id, lines));
+    const ended = service.submit(lines).then((id) => service.completed(id, lines, all));
     const { at: from } = await warm;
     const cpuBefore = service.cpu();
     const { at: to } = await ended;
