@@ -9,6 +9,7 @@ import { createInsertEvent } from './events.ts';
 import { overwriteFailedCommits, isFull, spendReserve } from './failures.ts';
 import { createFileVerbs, createInsertFile } from './files.ts';
 import { createFinishVerb } from './finish.ts';
+import { createCommitGroup } from './group-commit.ts';
 import { createLeaseVerbs } from './leases.ts';
 import { openDatabase } from './open.ts';
 import { createReserve } from './reserve.ts';
@@ -18,8 +19,8 @@ import { createStepVerbs } from './steps.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
- * `:memory:`. Exactly one process may use it at a time. Every verb does its work before it returns its promise,
- * in one transaction. Throws where the file cannot be opened or was written by a newer version of the program.
+ * `:memory:`. Exactly one process may use it at a time. Each verb is one transaction, or a part of one that all writes of one
+ * turn of the event loop share. Throws where the file cannot be opened or was written by a newer version of the program.
  */
 export function openSqliteStore({ path }: { readonly path: string }): Store {
   const reserve = path === ':memory:' ? NO_RESERVE : createReserve(`${path}-reserve`);
@@ -30,36 +31,59 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   const insertEvent = createInsertEvent(db);
   const probe = db.prepare('select count(*) from migrations');
 
-  const fileVerbs = createFileVerbs(db, insertFile);
-  // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, {
-    deleteFile: fileVerbs.deleteFile,
-    expireFiles: fileVerbs.expireFiles,
-    ...createLeaseVerbs(db),
-  });
-  return overwriteFailedCommits<Store>(db, {
-    ...fileVerbs,
-    deleteFile,
-    expireFiles: async (now, limit) => {
-      // Called now and then, and there may be room again.
-      reserve.restore();
-      return await expireFiles(now, limit);
-    },
+  const group = createCommitGroup(db);
+  const { reads, writes } = splitVerbs({
+    ...createFileVerbs(db, insertFile),
     ...createBatchVerbs(db, reader, insertEvent),
     ...createStepVerbs(db, reader, insertEvent),
     ...createFinishVerb(db, { reader, insertFile, insertEvent }),
     ...createChunkVerbs(db),
     ...createClaimVerbs(db),
     ...createSegmentVerbs(db),
-    releaseDeadLeases,
+    ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
+  });
+  const joined = group.join(writes);
+  // What must work on a full disk: to start, and to remove something from it.
+  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
+  return overwriteFailedCommits<Store>(db, {
+    ...reads,
+    ...joined,
+    deleteFile,
+    expireFiles: async (now, limit) => {
+      // Called now and then, and there may be room again.
+      reserve.restore();
+      return await expireFiles(now, limit);
+    },
+    releaseDeadLeases,
     ping: async () => {
       probe.get();
     },
     close: async () => {
+      group.flush();
       db.close();
     },
   });
+}
+
+type Verbs = Omit<Store, 'ping' | 'close'>;
+type ReadVerb =
+  | 'getFile'
+  | 'listFiles'
+  | 'blobInUse'
+  | 'getBatch'
+  | 'listBatches'
+  | 'isBatchLive'
+  | 'readChunks'
+  | 'readSegments'
+  | 'findStoppedBatches';
+
+/** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
+function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
+  const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
+  const { readChunks, readSegments, findStoppedBatches, ...writes } = others;
+  const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
+  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches }, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };
