@@ -10,10 +10,6 @@ import { addUsage } from './usage.ts';
 
 /** Finished lines gather this long before they are committed together, milliseconds. */
 const GATHER_MS = 20;
-/** Where commits are slow, lines gather so many times as long as the last one took: storage gets a small share of the time … */
-const GATHER_FACTOR = 40;
-/** … but no longer than this: a crash repeats their calls, and somebody waits for the end of a batch. */
-const MAX_GATHER_MS = 200;
 /** … or until they have this many bytes. */
 const GATHER_BYTES = 1024 * 1024;
 /** With more than this waiting to be written, nothing more should be sent. Bytes. */
@@ -56,7 +52,6 @@ type Appended = Map<string, [ChunkRun, NewSegment][]>;
 export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOptions): Committer {
   let gathered: Gathered = new Map();
   let gatheredBytes = 0;
-  let gatherMs = GATHER_MS;
   let writing: Promise<void> | null = null;
   let failing = false;
   let closing = false;
@@ -66,7 +61,7 @@ export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOption
   function schedule(): void {
     if (writing !== null || gathered.size === 0) return;
     if (gatheredBytes >= GATHER_BYTES) startWriting();
-    else cancelTimer ??= ctx.clock.after(gatherMs, startWriting);
+    else cancelTimer ??= ctx.clock.after(GATHER_MS, startWriting);
   }
 
   function startWriting(): void {
@@ -117,13 +112,10 @@ export function createCommitter({ ctx, onCommitted, onWritten }: CommitterOption
   async function write(group: Gathered, appended: Appended): Promise<void> {
     await appendToLogs(ctx, group, appended);
     const segments = [...appended.values()].flat();
-    const startedAt = ctx.clock.monotonic();
     const fenced = await ctx.store.commitSegments(
       segments.map(([, segment]) => segment),
       ctx.clock.now(),
     );
-    const tookMs = ctx.clock.monotonic() - startedAt;
-    gatherMs = Math.min(MAX_GATHER_MS, Math.max(GATHER_MS, GATHER_FACTOR * tookMs));
     segments.forEach(([run, segment], i) =>
       onCommitted(run, segment.lines.places.length, fenced[i] as Fenced),
     );

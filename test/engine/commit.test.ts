@@ -77,27 +77,6 @@ describe('finished lines', () => {
     expect(clock.timers).toBe(0);
   });
 
-  it('gather for longer where commits are slow, up to 200 ms', async () => {
-    const { run, clock, store, committer, committed } = await setUp();
-    const commit = store.commitSegments.getMockImplementation();
-    for (const [place, tookMs, gatherMs] of [
-      [0, 2, 20],
-      [1, 60, 80],
-      [2, 0, 200],
-      [3, 0, 20],
-    ] as const) {
-      store.commitSegments.mockImplementationOnce(async (...args) => {
-        clock.advance(tookMs);
-        return (await commit?.(...args)) ?? [];
-      });
-      committer.add(run, place, result());
-      clock.advance(gatherMs - 1);
-      expect(clock.timers).toBe(1);
-      clock.advance(1);
-      await vi.waitFor(() => expect(committed).toHaveLength(place + 1));
-    }
-  });
-
   it('do not wait where they are many', async () => {
     const { run, committer, committed } = await setUp();
     committer.add(run, 0, result(1024 * 1024));
