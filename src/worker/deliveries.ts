@@ -29,8 +29,8 @@ export function createDeliveries(ctx: EngineContext, worker: string, onEnd: () =
         held.delete(delivery);
       },
       async () => {
-        held.delete(delivery);
         await ctx.store.releaseDeliveries([delivery]);
+        held.delete(delivery);
       },
     );
   }

@@ -1,22 +1,24 @@
 import type { Clock, Log } from '../engine/index.ts';
+import { createGiveBacks } from './give-backs.ts';
 
-/** How long a task that failed (a full disk, say) keeps its claim before it may be tried again, milliseconds. */
-const FAILED_PAUSE_MS = 2000;
+/** So many failed tasks may be kept beside those that run, so that a full disk does not have all batches tried in a row. */
+const MAX_FAILED = 64;
 
 /** A bounded set of background tasks that can be aborted and waited for. */
 export interface Tasks {
-  /** How many more may be started now. */
+  /** How many more may be started now. A failed one that is kept takes nobody's place. */
   readonly free: number;
   /**
-   * Starts a task, which must honour `signal`. Where it fails, that is logged as `what`, and after a pause
-   * `giveBack` returns what it had claimed; where it is aborted, at once and without a word.
+   * Starts a task, which must honour `signal`. Where it fails, that is logged as `what`, and `giveBack` returns what it
+   * had claimed after a pause (longer each time that this very `what` fails), again and again until it succeeds; where it
+   * is aborted, at once and without a word.
    */
   start(what: string, task: (signal: AbortSignal) => Promise<void>, giveBack?: () => Promise<void>): void;
   /** Aborts all and resolves when all have ended. */
   stop(): Promise<void>;
 }
 
-/** At most `max` at a time; `onEnd` is told after each. */
+/** At most `max` run at a time; `onEnd` is told when one ends, and when one that failed was given back. */
 export function createTasks(options: {
   readonly max: number;
   readonly clock: Clock;
@@ -26,8 +28,13 @@ export function createTasks(options: {
   const { max, clock, log, onEnd } = options;
   const controller = new AbortController();
   const { signal } = controller;
-  const pauses = new Set<() => void>();
-  const running = new Set<Promise<void>>();
+  const giveBacks = createGiveBacks({ clock, log });
+  /** Those that run, and those that are kept. */
+  const all = new Set<Promise<void>>();
+
+  function tellEnd(): void {
+    if (!signal.aborted) onEnd();
+  }
 
   async function run(
     what: string,
@@ -36,44 +43,30 @@ export function createTasks(options: {
   ): Promise<void> {
     try {
       await task(signal);
+      giveBacks.succeeded(what);
     } catch (error) {
-      if (!signal.aborted) {
-        log.error({ err: error }, `${what} failed`);
-        await pause();
-      }
-      await giveBack();
+      if (!signal.aborted) log.error({ err: error }, `${what} failed`);
+      const given = giveBacks.later(what, giveBack);
+      tellEnd();
+      await given;
     }
-  }
-
-  async function pause(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      const cancel = clock.after(FAILED_PAUSE_MS, end);
-      function end(): void {
-        cancel();
-        pauses.delete(end);
-        resolve();
-      }
-      pauses.add(end);
-    });
   }
 
   return {
     get free() {
-      return signal.aborted ? 0 : max - running.size;
+      if (signal.aborted) return 0;
+      return Math.min(max - (all.size - giveBacks.size), max + MAX_FAILED - all.size);
     },
     start(what, task, giveBack = async () => {}) {
-      const promise = run(what, task, giveBack)
-        .catch((error: unknown) => log.error({ err: error }, `${what} could not be given back`))
-        .then(() => {
-          running.delete(promise);
-          if (!signal.aborted) onEnd();
-        });
-      running.add(promise);
+      const promise = run(what, task, giveBack).then(() => {
+        all.delete(promise);
+        tellEnd();
+      });
+      all.add(promise);
     },
     async stop() {
       controller.abort();
-      for (const end of pauses) end();
-      await Promise.all(running);
+      await Promise.all([giveBacks.stop(), ...all]);
     },
   };
 }

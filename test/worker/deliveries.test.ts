@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
-import type { WebhookOutcome, WebhookRequest, WebhookSender } from '../../src/engine/index.ts';
+import type { Store, WebhookOutcome, WebhookRequest, WebhookSender } from '../../src/engine/index.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import type { Worker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
@@ -122,6 +122,50 @@ describe('webhooks', () => {
     await submit(engine, inputLines(1), { webhookUrl: 'http://quick.example/' });
     await vi.waitFor(() => expect(webhooks.sent.at(-1)?.url).toBe('http://quick.example/'));
     expect(webhooks.sent).toHaveLength(9);
+  });
+
+  it('are sent again where neither their end nor their return can be stored, and count as under way until then', async () => {
+    const clock = createFakeClock();
+    const storage = createMemoryStorage();
+    let full = true;
+    const fail = () => Promise.reject(new Error('database or disk is full'));
+    const claimDeliveries = vi.fn<Store['claimDeliveries']>((...query) =>
+      storage.store.claimDeliveries(...query),
+    );
+    const releaseDeliveries = vi.fn(fail);
+    const store = new Proxy(storage.store, {
+      get: (target, name) => {
+        if (name === 'claimDeliveries') return claimDeliveries;
+        if (full && name === 'settleDelivery') return fail;
+        if (full && name === 'releaseDeliveries') return releaseDeliveries;
+        return Reflect.get(target, name) as unknown;
+      },
+    });
+    const webhooks = createSender(() => ok);
+    const { engine } = await start({
+      webhooks,
+      clock,
+      storage: { ...storage, store },
+      settings: { ...settings, webhookUrls: [] },
+    });
+    const url = 'https://mine.example/hook';
+    await submit(engine, inputLines(1), { webhookUrl: url });
+    const advance = { timeout: 10_000, interval: 5 };
+    await vi.waitFor(() => {
+      clock.advance(100);
+      expect(releaseDeliveries.mock.calls.length).toBeGreaterThan(1);
+    }, advance);
+    expect(webhooks.sent).toHaveLength(1);
+    claimDeliveries.mockClear();
+    await vi.waitFor(() => {
+      clock.advance(100);
+      expect(claimDeliveries.mock.lastCall?.[3]?.held).toEqual([url]);
+    }, advance);
+    full = false;
+    await vi.waitFor(() => {
+      clock.advance(100);
+      expect(webhooks.sent).toHaveLength(2);
+    }, advance);
   });
 
   it('are given back without counting where a stop aborts them', async () => {

@@ -30,8 +30,36 @@ describe('background tasks', () => {
     expect(log.entries).toMatchObject([{ level: 'error', message: 'prepare failed' }]);
     expect(giveBack).not.toHaveBeenCalled();
     clock.advance(2000);
-    await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce());
+    await vi.waitFor(() => expect(onEnd).toHaveBeenCalledTimes(2));
     expect(giveBack).toHaveBeenCalledOnce();
+    await tasks.stop();
+  });
+
+  it('that failed take nobody’s place while they are kept, so that others can run', async () => {
+    const { clock, tasks, onEnd } = setUp(1);
+    tasks.start('finalize of a', () => Promise.reject(new Error('damaged')));
+    await vi.waitFor(() => expect(onEnd).toHaveBeenCalledOnce());
+    expect(tasks.free).toBe(1);
+    expect(clock.timers).toBe(1);
+    await tasks.stop();
+  });
+
+  it('that failed are kept in a bounded number', async () => {
+    const { clock, tasks } = setUp(4);
+    const giveBack = vi.fn(async () => {});
+    let started = 0;
+    await vi.waitFor(
+      () => {
+        for (; tasks.free > 0; started++)
+          tasks.start(`prepare of ${started}`, () => Promise.reject(new Error('no space')), giveBack);
+        expect(clock.timers).toBe(68);
+      },
+      { interval: 1 },
+    );
+    expect(tasks.free).toBe(0);
+    clock.advance(2000);
+    await vi.waitFor(() => expect(tasks.free).toBe(4));
+    expect(giveBack).toHaveBeenCalledTimes(68);
     await tasks.stop();
   });
 

@@ -32,6 +32,8 @@ type End = (typeof ENDS)[number];
 
 /** How long it stays full once something could not be stored, milliseconds. */
 const FULL_MS = 1200;
+/** And in some tries: so long that what failed cannot be given back either when its pause of 2 s is over. */
+const LONG_FULL_MS = 5000;
 
 /** A service on a small disk, with a large file that nobody needs. */
 interface Cramped {
@@ -116,12 +118,17 @@ function cases(): Case[] {
     ENDS.flatMap((end) => {
       const one: Case = {
         name: `${stick.what} until ${end}`,
-        run: (scope, trials) => tryFullDisk(scope, trials, { ...stick, end }),
+        run: (scope, trials) => tryFullDisk(scope, trials, { ...stick, end, fullMs: FULL_MS }),
       };
       return Array.from({ length: times }, () => one);
     }),
   );
-  return [...uploading, ...others];
+  const long = STICKS.map(({ what, stick }): Case => ({
+    name: `${what} for a long time until other files are removed`,
+    run: (scope, trials) =>
+      tryFullDisk(scope, trials, { what, stick, end: 'other files are removed', fullMs: LONG_FULL_MS }),
+  }));
+  return [...uploading, ...others, ...long];
 }
 
 export const fullDisk: Fault = {
@@ -158,8 +165,9 @@ async function tryUploads(scope: Scope, leave: number): Promise<void> {
 async function tryFullDisk(
   scope: Scope,
   trials: Trials,
-  { what, stick, end }: { readonly what: string; readonly stick: Stick; readonly end: End },
+  options: { readonly what: string; readonly stick: Stick; readonly end: End; readonly fullMs: number },
 ): Promise<void> {
+  const { what, stick, end, fullMs } = options;
   const cramped = await startCramped(scope);
   const { world, disk, spare, unwanted } = cramped;
   const checkLog = watchLog(world);
@@ -167,7 +175,7 @@ async function tryFullDisk(
   await waitFor(`${what} fails`, () => troubles(world.service).some(({ msg }) => says.test(msg)));
   disk.fill();
   await useFailingDisk(world, spare);
-  await sleep(FULL_MS);
+  await sleep(fullMs);
   const { status } = await world.client.retrieve(batch);
   assert.ok(['validating', 'in_progress', 'finalizing'].includes(status), `is ${status} on a full disk`);
   checkLog(says);
