@@ -1,5 +1,6 @@
 import { CHUNK_MAX_LINES, ChunkRun } from '../engine/index.ts';
 import type { ChunkClaim, ChunkRef, EngineContext } from '../engine/index.ts';
+import { createGiveBacks } from './give-backs.ts';
 import type { Lanes } from './lanes.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
@@ -20,7 +21,7 @@ export interface Claims {
   noteWork(): void;
   /** Begins a refill where more lines should be read ahead and there may be some. Cheap: called for each line. */
   refillIfHungry(): void;
-  /** Claims nothing more; resolves when what was under way has ended. */
+  /** Claims nothing more; resolves when what was under way has ended and what was not handed over is given back. */
   stop(): Promise<void>;
 }
 
@@ -34,6 +35,7 @@ export function createClaims(options: {
   readonly onRuns: (runs: readonly ChunkRun[]) => void;
 }): Claims {
   const { ctx, worker, lanes, gates, windows, maxConcurrency, onRuns } = options;
+  const giveBacks = createGiveBacks({ clock: ctx.clock, log: ctx.log });
   const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
   // Enough chunks of one model to fill all slots, few enough that a model that is stuck cannot hold all memory.
   const perModel = 2 + Math.ceil(wantedLines / 32);
@@ -77,16 +79,26 @@ export function createClaims(options: {
     return claims.length > 0;
   }
 
+  /** Reads the chunks and hands them over. One that cannot be read stays claimed for a while, or it would be next again. */
   async function open(claims: readonly ChunkClaim[]): Promise<void> {
-    const runs: ChunkRun[] = [];
-    try {
-      for (const claim of claims) if (!stopped) runs.push(await ChunkRun.open(ctx, claim, maxConcurrency));
-    } finally {
-      const kept = stopped ? 0 : runs.length;
-      const rest = claims.slice(kept).map(refOf);
-      if (rest.length > 0) await ctx.store.releaseChunks(rest);
-      onRuns(runs.slice(0, kept));
+    const runs = new Map<ChunkClaim, ChunkRun>();
+    const errors: unknown[] = [];
+    for (const claim of claims) {
+      if (stopped) break;
+      try {
+        runs.set(claim, await ChunkRun.open(ctx, claim, maxConcurrency));
+        giveBacks.succeeded(nameOf(claim));
+      } catch (error) {
+        errors.push(error);
+      }
     }
+    if (stopped) runs.clear();
+    else onRuns([...runs.values()]);
+    const rest = claims.filter((claim) => !runs.has(claim));
+    for (const claim of rest)
+      void giveBacks.later(nameOf(claim), () => ctx.store.releaseChunks([refOf(claim)]));
+    if (errors.length > 0)
+      ctx.log.error({ err: errors[0], chunks: rest.map(nameOf) }, 'chunks cannot be read; they must wait');
   }
 
   async function refill(): Promise<void> {
@@ -114,8 +126,14 @@ export function createClaims(options: {
     async stop() {
       stopped = true;
       await refilling?.catch(() => {});
+      await giveBacks.stop();
     },
   };
+}
+
+/** For logs, and to tell its failures from those of others. */
+function nameOf({ batch, chunk }: ChunkClaim): string {
+  return `chunk ${chunk.number} of ${batch.id}`;
 }
 
 function refOf({ batch, chunk }: ChunkClaim): ChunkRef {

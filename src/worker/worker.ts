@@ -29,7 +29,8 @@ export interface Worker {
   start(): Promise<void>;
   /**
    * Claims nothing more, lets requests in flight end for `graceMs` (default 0), aborts the rest, commits what
-   * was finished and gives everything back. Rejects where the last results could not be stored.
+   * was finished and gives everything back. Rejects where the last results could not be stored or chunks could not be
+   * given back, but not before all others were.
    */
   stop(options?: { readonly graceMs?: number | undefined }): Promise<void>;
 }
@@ -86,17 +87,30 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     ticker?.wake();
   }
 
+  const parts: readonly (() => Promise<void>)[] = [
+    expireBatches,
+    () => laneStops.check(),
+    () => steps.fill(),
+    () => {
+      claims.noteWork();
+      return claims.refill();
+    },
+    () => deliveries.fill(),
+  ];
+
+  /** Each part is done even where one before it fails. Rejects with the first failure. */
   async function tick(): Promise<void> {
     // First: on a full disk the rest fails, and this may make room.
     housekeeping.fill();
+    const failures: unknown[] = [];
+    for (const part of parts) await part().catch((error: unknown) => failures.push(error));
+    slots.fill();
+    if (failures.length > 0) throw failures[0];
+  }
+
+  async function expireBatches(): Promise<void> {
     const expired = await ctx.store.expireBatches(ctx.clock.now());
     if (expired > 0) ctx.log.info({ batches: expired }, 'batches reached their deadline');
-    await laneStops.check();
-    await steps.fill();
-    claims.noteWork();
-    await claims.refill();
-    await deliveries.fill();
-    slots.fill();
   }
 
   function onLanded(run: ChunkRun): void {
@@ -162,12 +176,13 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
       await Promise.all([steps.stop(), deliveries.stop(), housekeeping.stop(), drain(graceMs)]);
       waiting.clear();
       gates.close();
-      try {
-        await committer.close();
-      } finally {
-        laneStops.close();
-        for (const lane of lanes.all.values()) await laneStops.giveBack(lane);
-      }
+      const ends = await Promise.allSettled([committer.close()]);
+      laneStops.close();
+      ends.push(
+        ...(await Promise.allSettled([...lanes.all.values()].map((lane) => laneStops.giveBack(lane)))),
+      );
+      const failed = ends.find((end) => end.status === 'rejected');
+      if (failed !== undefined) throw failed.reason;
     },
   };
 }
