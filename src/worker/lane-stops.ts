@@ -1,5 +1,5 @@
 /** Takes batches that were cancelled or that expired out of the slots, so that they can be finalized. */
-import type { Committer, EngineContext } from '../engine/index.ts';
+import type { ChunkRun, Committer, EngineContext } from '../engine/index.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import type { Slots } from './slots.ts';
 
@@ -11,6 +11,8 @@ const RETRY_MS = 1000;
 export interface LaneStops {
   /** Stops the lanes of batches that are no longer in progress. */
   check(): Promise<void>;
+  /** Hands chunks that were just read to the slots; those of a batch that stopped meanwhile go back unsent. */
+  takeOn(runs: readonly ChunkRun[]): void;
   /** A request of a stopping lane ended. */
   noteLanded(lane: Lane): void;
   /** Gives all chunks of a lane back and forgets it. */
@@ -31,6 +33,8 @@ export function createLaneStops(options: {
   const { ctx, worker, lanes, slots, committer, onGivenBack } = options;
   /** For each stopping lane the timer that is set, as the function that cancels it. */
   const timers = new Map<Lane, () => void>();
+  /** Batches of which chunks were held at the last check and that are no longer in progress. */
+  let stopped: ReadonlySet<string> = new Set();
 
   function after(lane: Lane, ms: number, fn: () => void): void {
     timers.get(lane)?.();
@@ -59,9 +63,12 @@ export function createLaneStops(options: {
   }
 
   async function giveBack(lane: Lane): Promise<void> {
-    const runs = [...lane.runs];
-    await ctx.store.releaseChunks(runs.map((run) => run.ref));
-    for (const run of runs) lanes.removeRun(run);
+    // More of them may arrive while these are given back.
+    while (lane.runs.size > 0) {
+      const runs = [...lane.runs];
+      await ctx.store.releaseChunks(runs.map((run) => run.ref));
+      for (const run of runs) lanes.removeRun(run);
+    }
     lanes.removeIfEmpty(lane);
     timers.get(lane)?.();
     timers.delete(lane);
@@ -69,10 +76,16 @@ export function createLaneStops(options: {
 
   return {
     async check() {
-      for (const batchId of await ctx.store.findStoppedBatches(worker)) {
+      stopped = new Set(await ctx.store.findStoppedBatches(worker));
+      for (const batchId of stopped) {
         const lane = lanes.all.get(batchId);
         if (lane !== undefined && !lane.stopping) stop(lane);
       }
+    },
+    takeOn(runs) {
+      // The lane that the last check stopped may be gone by now; the next one stops the lane that these make.
+      for (const run of runs) run.stopped = stopped.has(run.batch.id);
+      slots.addRuns(runs);
     },
     noteLanded(lane) {
       if (lane.flying.size === 0) void end(lane);

@@ -34,6 +34,7 @@ export interface Lanes {
   readonly heldBytes: number;
   /** The highest priority among lanes with ready lines, or −Infinity. */
   readonly topPriority: number;
+  /** Takes a chunk on. Into a lane that stops it goes as a stopped one, to be given back with it. */
   addRun(run: ChunkRun): void;
   removeRun(run: ChunkRun): void;
   /** A line may be sent (again). */
@@ -104,10 +105,12 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
         lanes.set(run.batch.id, lane);
       }
       lane.runs.add(run);
-      queueOf(lane, run.model).runs.push(run);
-      suspects.addRun(run);
       windows.addRun(run);
       heldBytes += run.bytes;
+      if (lane.stopping) run.stopped = true;
+      if (run.stopped) return;
+      queueOf(lane, run.model).runs.push(run);
+      suspects.addRun(run);
       readyLines += run.untaken;
     },
     removeRun(run) {
@@ -157,7 +160,9 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       }
     },
     removeIfEmpty(lane) {
-      if (lane.runs.size === 0 && lane.flying.size === 0) lanes.delete(lane.batch.id);
+      if (lane.runs.size > 0 || lane.flying.size > 0) return;
+      // Another one of the same batch may have begun since.
+      if (lanes.get(lane.batch.id) === lane) lanes.delete(lane.batch.id);
     },
   };
 }

@@ -76,7 +76,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     gates,
     windows,
     maxConcurrency,
-    onRuns: (runs) => slots.addRuns(runs),
+    onRuns: (runs) => laneStops.takeOn(runs),
   });
   const steps = createSteps(ctx, worker, wake);
   const deliveries = createDeliveries(ctx, worker, wake);

@@ -107,6 +107,38 @@ describe('the figures of the lanes', () => {
     expect([lanes.heldBytes, lanes.all.size]).toEqual([0, 0]);
   });
 
+  it('count no lines of a chunk that arrives for a batch that stopped, and send none', () => {
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
+    lanes.addRun(fakeRun({ batch: 'b' }));
+    const lane = lanes.all.get('b');
+    if (lane === undefined) return expect.unreachable();
+    lanes.stop(lane);
+    const late = fakeRun({ batch: 'b', lines: 3 });
+    lanes.addRun(late);
+    expect([late.stopped, lane.runs.has(late)]).toEqual([true, true]);
+    const stopped = fakeRun({ batch: 'c', lines: 3 });
+    stopped.stopped = true;
+    lanes.addRun(stopped);
+    expect([lanes.readyLines, lanes.heldBytes, lanes.takeNext(open)]).toEqual([0, 70, null]);
+    lanes.removeRun(late);
+    lanes.removeRun(stopped);
+    expect(lanes.heldBytes).toBe(10);
+  });
+
+  it('keep the lane that follows one of the same batch', () => {
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
+    const run = fakeRun({ batch: 'b' });
+    lanes.addRun(run);
+    const gone = lanes.all.get('b');
+    if (gone === undefined) return expect.unreachable();
+    lanes.removeRun(run);
+    lanes.removeIfEmpty(gone);
+    lanes.addRun(fakeRun({ batch: 'b' }));
+    lanes.removeIfEmpty(gone);
+    expect(lanes.readyLines).toBe(1);
+    expect(lanes.takeNext(open)).not.toBeNull();
+  });
+
   it('keep a lane whose lines still fly, and drop models that are done', () => {
     const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     const run = fakeRun({ batch: 'b' });
