@@ -5,12 +5,19 @@ import { removeUnusedBlob } from './files.ts';
 const EVENT_RETENTION_MS = 30 * 24 * 3_600_000;
 const FILES_A_STEP = 100;
 
-/** Removes expired files, and their bytes where nothing else shares them; answers how many files. */
-export async function removeExpiredFiles(ctx: EngineContext): Promise<number> {
+/**
+ * Removes expired files, and their bytes where nothing else shares them; answers how many files. Stops early, between two
+ * removals, where `signal` aborts; bytes that are left then are the sweep's.
+ */
+export async function removeExpiredFiles(ctx: EngineContext, signal: AbortSignal): Promise<number> {
   let removed = 0;
   for (;;) {
+    signal.throwIfAborted();
     const blobs = await ctx.store.expireFiles(ctx.clock.now(), FILES_A_STEP);
-    for (const blob of blobs) await removeUnusedBlob(ctx, blob.sha256);
+    for (const blob of blobs) {
+      signal.throwIfAborted();
+      await removeUnusedBlob(ctx, blob.sha256);
+    }
     removed += blobs.length;
     if (blobs.length < FILES_A_STEP) return removed;
   }

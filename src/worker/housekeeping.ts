@@ -19,8 +19,8 @@ export function createHousekeeping(ctx: EngineContext): Housekeeping {
   let expireAt = -Infinity;
   let sweepAt = -Infinity;
 
-  async function removeExpired(): Promise<void> {
-    const files = await removeExpiredFiles(ctx);
+  async function removeExpired(signal: AbortSignal): Promise<void> {
+    const files = await removeExpiredFiles(ctx, signal);
     if (files > 0) ctx.log.info({ files }, 'expired files removed');
   }
 

@@ -215,12 +215,36 @@ describe('expiry', () => {
     const engine = createTestEngine({ clock });
     const file = await upload(engine, '{}', { seconds: 3600 });
     clock.advance(3_599_999);
-    expect(await removeExpiredFiles(engine.context)).toBe(0);
+    expect(await removeExpiredFiles(engine.context, new AbortController().signal)).toBe(0);
     clock.advance(1);
     await expect(engine.files.get(OWNER, file.id)).rejects.toMatchObject({ code: 'file_not_found' });
     expect(await blobs(engine)).toHaveLength(1);
-    expect(await removeExpiredFiles(engine.context)).toBe(1);
+    expect(await removeExpiredFiles(engine.context, new AbortController().signal)).toBe(1);
     expect(await blobs(engine)).toEqual([]);
+  });
+
+  it('ends early, between two removals, where it is aborted; the rest is the sweep’s', async () => {
+    const clock = createFakeClock();
+    const storage = createMemoryStorage();
+    const abort = new AbortController();
+    const engine = createTestEngine({
+      clock,
+      storage: {
+        ...storage,
+        blobs: {
+          ...storage.blobs,
+          delete: async (sha256: string) => {
+            await storage.blobs.delete(sha256);
+            abort.abort();
+          },
+        },
+      },
+    });
+    for (const text of ['{"a":1}', '{"b":1}', '{"c":1}']) await upload(engine, text, { seconds: 3600 });
+    clock.advance(3_600_000);
+    await expect(removeExpiredFiles(engine.context, abort.signal)).rejects.toThrow('aborted');
+    expect(await blobs(engine)).toHaveLength(2);
+    expect(await sweepLeftovers(engine.context, new AbortController().signal)).toMatchObject({ blobs: 2 });
   });
 
   it('spares the input of a batch that has not ended', async () => {
@@ -228,7 +252,7 @@ describe('expiry', () => {
     const engine = createTestEngine({ clock, settings: { completionWindows: ['24h', '90d'] } });
     await submit(engine, [inputLine('a')], { completionWindow: '90d' });
     clock.advance(31 * 86_400_000);
-    expect(await removeExpiredFiles(engine.context)).toBe(0);
+    expect(await removeExpiredFiles(engine.context, new AbortController().signal)).toBe(0);
     expect(await blobs(engine)).toHaveLength(1);
   });
 });
