@@ -116,7 +116,7 @@ export interface Store {
 
   /** Inserts the batch (status `validating`) and its event. */
   createBatch(batch: Batch, event: NewEvent): Promise<void>;
-  /** Null where unknown or another owner's. Counts and usage of a live batch are summed as of now. */
+  /** Null where unknown or another owner's. Counts and usage of a live batch are summed as of now; tokens end at 2^53 − 1. */
   getBatch(owner: string, id: string): Promise<Batch | null>;
   /** Newest first. Null where `after` is unknown (or another owner's). */
   listBatches(owner: string, after: string | undefined, limit: number): Promise<Page<Batch> | null>;

@@ -38,7 +38,7 @@ export function readUsage(bytes: Uint8Array, start: number, end: number): Usage 
   };
 }
 
-/** The sum of two usages. */
+/** The sum of two usages; its counts end at 2^53 − 1. */
 export function addUsage(a: Usage, b: Usage): Usage {
   return {
     inputTokens: sum(a.inputTokens, b.inputTokens),

@@ -52,6 +52,27 @@ function describeCommit(it: StoreIt): void {
     expect(await Promise.all(completed)).toEqual([2, 1]);
   });
 
+  it('of tokens without end are summed up to 2^53 - 1, also when the batch ends', async ({ store }) => {
+    const { id } = await startBatch(store, {}, chunksOf(5, { lineCount: 256 }));
+    const most = Number.MAX_SAFE_INTEGER;
+    const usage = {
+      inputTokens: most,
+      cachedTokens: 1,
+      outputTokens: 0,
+      reasoningTokens: most,
+      totalTokens: most,
+    };
+    for (const { chunk } of await claim(store)) {
+      const lines = [...Array(256).keys()].map((place) => aSegment(chunk, [place], { usage }));
+      expect(new Set(await store.commitSegments(lines, T0))).toEqual(new Set(['ok']));
+    }
+    const summed = { ...usage, cachedTokens: 5 * 256 };
+    expect((await readBatch(store, id)).usage).toEqual(summed);
+    const step = await claimStepOf(store, id);
+    expect(await store.finishBatch(finishOf(step, 'completed'))).toBe('ok');
+    expect((await readBatch(store, id)).usage).toEqual(summed);
+  });
+
   it('clear the count of crashes', async ({ store }) => {
     await startBatch(store);
     await claimOne(store);

@@ -4,6 +4,12 @@ import type { Batch } from '../../engine/batch.ts';
 import { toBatch } from './rows.ts';
 import type { BatchRow, ProgressRow } from './rows.ts';
 
+/**
+ * Where sums of tokens end, as in `addUsage`. A chunk of lines with absurd counts fits into 64 bits, but the sum of a few
+ * such chunks does not: `sum` would fail then, and `total`, a float, is exact up to here.
+ */
+const MAX_COUNT = Number.MAX_SAFE_INTEGER;
+
 /** Reads batches by their `seq`. */
 export interface BatchReader {
   /** Throws where there is no such batch. */
@@ -27,11 +33,11 @@ export function createBatchReader(db: Database): BatchReader {
     select
       coalesce(sum(completed), 0) as completed,
       coalesce(sum(failed), 0) as failed,
-      coalesce(sum(input_tokens), 0) as input_tokens,
-      coalesce(sum(cached_tokens), 0) as cached_tokens,
-      coalesce(sum(output_tokens), 0) as output_tokens,
-      coalesce(sum(reasoning_tokens), 0) as reasoning_tokens,
-      coalesce(sum(total_tokens), 0) as total_tokens
+      cast(min(total(input_tokens), ${MAX_COUNT}) as integer) as input_tokens,
+      cast(min(total(cached_tokens), ${MAX_COUNT}) as integer) as cached_tokens,
+      cast(min(total(output_tokens), ${MAX_COUNT}) as integer) as output_tokens,
+      cast(min(total(reasoning_tokens), ${MAX_COUNT}) as integer) as reasoning_tokens,
+      cast(min(total(total_tokens), ${MAX_COUNT}) as integer) as total_tokens
     from chunks
     where batch = ?
   `);

@@ -1,8 +1,9 @@
 import { countDone, encodeSegmentLines, withDone } from '../../../engine/chunk.ts';
 import type { NewSegment } from '../../../engine/chunk.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, Fenced, Store } from '../../../engine/ports.ts';
+import { addUsage } from '../../../engine/usage.ts';
 import { byDeadline, byPriority } from './batches.ts';
-import { addUsage, isChunkDone, stepTime } from './state.ts';
+import { isChunkDone, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
 export type ChunkVerbs = Pick<

@@ -4,6 +4,7 @@ import type { Batch, Usage } from '../../../engine/batch.ts';
 import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
 import type { Delivery, EventRecord } from '../../../engine/event.ts';
 import type { BlobRef, FileRecord } from '../../../engine/file.ts';
+import { addUsage } from '../../../engine/usage.ts';
 
 export interface StoreState {
   readonly files: Map<string, FileRecord>;
@@ -70,16 +71,6 @@ export function stepTime(batch: Batch, now: number): number {
 
 function sum(chunks: readonly ChunkState[], key: 'completed' | 'failed'): number {
   return chunks.reduce((total, chunk) => total + chunk[key], 0);
-}
-
-export function addUsage(a: Usage, b: Usage): Usage {
-  return {
-    inputTokens: a.inputTokens + b.inputTokens,
-    cachedTokens: a.cachedTokens + b.cachedTokens,
-    outputTokens: a.outputTokens + b.outputTokens,
-    reasoningTokens: a.reasoningTokens + b.reasoningTokens,
-    totalTokens: a.totalTokens + b.totalTokens,
-  };
 }
 
 /** True where all of the chunk's lines are done. */
