@@ -27,6 +27,8 @@ export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters
 export type * from './ports.ts';
+export { createClaimRoom } from './claim-room.ts';
+export type { ClaimRoom, HeldChunks } from './claim-room.ts';
 export { createShareOut } from './delivery-share.ts';
 export type { DeliveryShare } from './delivery-share.ts';
 export * from './chunk.ts';

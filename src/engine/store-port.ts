@@ -1,5 +1,6 @@
 /** The Store port: state. `ports.ts` has the other ports, and the rules for all of them. */
 import type { Batch, BatchError, BatchStatus, RequestCounts } from './batch.ts';
+import type { HeldChunks } from './claim-room.ts';
 import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.ts';
 import type { DeliveryShare } from './delivery-share.ts';
 import type { Delivery, NewEvent } from './event.ts';
@@ -64,8 +65,13 @@ export interface ClaimChunksQuery {
   readonly worker: string;
   readonly now: number;
   readonly limit: number;
-  /** No more than this many chunks of one model of one batch are claimed at a time, those held already included. */
+  /** So many chunks of one model of one batch may be held at a time, those in `held` included. */
   readonly perModel: number;
+  /**
+   * What counts against `perModel` from the start; a model of a batch that is missing: none. The worker says it, for only
+   * it knows which of its chunks have lines left to send and which merely wait for retries or commits.
+   */
+  readonly held: readonly HeldChunks[];
   /** Only batches of which no chunk is claimed at present; at most one chunk of each. */
   readonly idleBatchesOnly: boolean;
   /** Only batches of at least this priority. */

@@ -1,5 +1,5 @@
 import { CHUNK_MAX_LINES, ChunkRun } from '../engine/index.ts';
-import type { ChunkClaim, ChunkRef, EngineContext } from '../engine/index.ts';
+import type { ChunkClaim, ChunkRef, EngineContext, HeldChunks } from '../engine/index.ts';
 import { createGiveBacks } from './give-backs.ts';
 import type { Lanes } from './lanes.ts';
 import type { ModelWindows } from './model-windows.ts';
@@ -37,10 +37,10 @@ export function createClaims(options: {
   const { ctx, worker, lanes, gates, windows, maxConcurrency, onRuns } = options;
   const giveBacks = createGiveBacks({ clock: ctx.clock, log: ctx.log });
   const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
-  // Enough chunks of one model to fill all slots, few enough that a model that is stuck cannot hold all memory.
-  const perModel = 2 + Math.ceil(wantedLines / 32);
-  /** True when the last claim found nothing, until something changed. */
-  let exhausted = false;
+  // Enough chunks with lines left of one model to fill all slots, few enough that it cannot hold all memory.
+  const maxPerModel = 2 + Math.ceil(wantedLines / 32);
+  /** After a claim that found nothing: none is made before so many chunks are spent, or something else changed. */
+  let nextClaim = 0;
   let refilling: Promise<void> | null = null;
   let stopped = false;
 
@@ -51,32 +51,55 @@ export function createClaims(options: {
 
   /**
    * Lines that can keep slots busy. Those of an upstream that is down, or of a model that has yet to answer, cannot, and
-   * must not keep others from being claimed.
+   * must not keep others from being claimed while there is memory for these.
    */
   function countUsable(): number {
     if (gates.allOpen && windows.allOpen) return lanes.readyLines;
-    return lanes.countReady((model) => gates.isOpen(model) && !windows.isOnTrial(model));
+    return lanes.countReady(isUsable);
+  }
+
+  function isUsable(model: string): boolean {
+    return gates.isOpen(model) && !windows.isOnTrial(model);
+  }
+
+  /**
+   * What counts against a claim's `perModel`: chunks that have lines left. Of a model that cannot be sent, one is enough to
+   * find out when it can, and more would only fill the memory.
+   */
+  function countHeld(): HeldChunks[] {
+    const counts = lanes.countUntaken();
+    if (gates.allOpen && windows.allOpen) return counts;
+    return counts.map((held) => (isUsable(held.model) ? held : { ...held, chunks: maxPerModel }));
   }
 
   async function claimMore(): Promise<boolean> {
     const more = wantsMore();
-    // With memory full only what goes before everything held may still be claimed.
+    // With much held only what goes before everything that is ready may still be claimed.
     const minPriority = more || lanes.heldBytes < MAX_HELD_BYTES ? LOWEST_PRIORITY : lanes.topPriority + 1;
+    const held = countHeld();
+    const spent = lanes.spentRuns;
     const claim = async (perModel: number) =>
       await ctx.store.claimChunks({
         worker,
         now: ctx.clock.now(),
         limit: CLAIM_LIMIT,
         perModel,
+        held,
         idleBatchesOnly: !more,
         minPriority: Math.max(LOWEST_PRIORITY, minPriority),
       });
     // One of each model before more of any: only models that are here can share the slots.
     let claims = await claim(1);
-    if (claims.length === 0) claims = await claim(perModel);
+    if (claims.length === 0) claims = await claim(maxPerModel);
     if (claims.length > 0) await open(claims);
-    if (more && claims.length === 0) exhausted = true;
+    else if (more) noteNothing(held, spent);
     return claims.length > 0;
+  }
+
+  /** There may be more once a chunk is spent, where models at their limit have some left; else when there is work. */
+  function noteNothing(held: readonly HeldChunks[], spent: number): void {
+    const limited = held.some(({ chunks }) => chunks >= maxPerModel);
+    nextClaim = limited ? spent + 1 : Infinity;
   }
 
   /** Reads the chunks and hands them over. One that cannot be read stays claimed for a while, or it would be next again. */
@@ -116,10 +139,10 @@ export function createClaims(options: {
   return {
     refill,
     noteWork() {
-      exhausted = false;
+      nextClaim = 0;
     },
     refillIfHungry() {
-      if (exhausted || stopped || refilling !== null || !wantsMore()) return;
+      if (lanes.spentRuns < nextClaim || stopped || refilling !== null || !wantsMore()) return;
       // The next tick tries again.
       refill().catch((error: unknown) => ctx.log.error({ err: error }, 'the worker failed to claim work'));
     },

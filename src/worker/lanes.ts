@@ -1,5 +1,5 @@
 /** Which line goes next: claimed chunks, sorted into a lane a batch and a queue a model. */
-import type { ChunkRun, Line, RunningBatch } from '../engine/index.ts';
+import type { ChunkRun, HeldChunks, Line, RunningBatch } from '../engine/index.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { Suspects } from './suspects.ts';
 
@@ -30,7 +30,11 @@ export interface Lanes {
   readonly readyLines: number;
   /** Those of them whose models `counts` lets through. Looks at every queue. */
   countReady(counts: (model: string) => boolean): number;
-  /** Input bytes held in memory. */
+  /** How many chunks have had their last line taken since the start. */
+  readonly spentRuns: number;
+  /** How many chunks have lines that were not taken yet, of each model of each batch that has any. Looks at every queue. */
+  countUntaken(): HeldChunks[];
+  /** Bytes held in memory. */
   readonly heldBytes: number;
   /** The highest priority among lanes with ready lines, or −Infinity. */
   readonly topPriority: number;
@@ -56,6 +60,7 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
   const lanes = new Map<string, Lane>();
   let readyLines = 0;
   let heldBytes = 0;
+  let spentRuns = 0;
 
   function queueOf(lane: Lane, model: string): ModelQueue {
     let queue = lane.queues.get(model);
@@ -87,6 +92,18 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
         }
       }
       return count;
+    },
+    get spentRuns() {
+      return spentRuns;
+    },
+    countUntaken() {
+      const counts: HeldChunks[] = [];
+      for (const { batch, queues } of lanes.values()) {
+        for (const { model, runs } of queues.values()) {
+          if (runs.length > 0) counts.push({ batchId: batch.id, model, chunks: runs.length });
+        }
+      }
+      return counts;
     },
     get heldBytes() {
       return heldBytes;
@@ -135,7 +152,9 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       if (found === null) return null;
       const { lane, queue } = found;
       const again = suspects.mayRetry ? queue.again.shift() : undefined;
+      const runsBefore = queue.runs.length;
       const line = again ?? takeFrom(queue.runs, suspects);
+      spentRuns += runsBefore - queue.runs.length;
       readyLines--;
       queue.inFlight++;
       lane.flying.add(line);

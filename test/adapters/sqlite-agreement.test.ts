@@ -86,9 +86,13 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
 
 const CHUNK_ACTIONS: Readonly<Record<string, Action>> = {
   async claim({ both, claims }, n, m) {
+    const held = claims.slice(-(m % 6)).map(({ batch, chunk }) => {
+      return { batchId: batch.id, model: chunk.model, chunks: 1 + (n % 2) };
+    });
     const query = {
       limit: 1 + (n % 4),
       perModel: 1 + (m % 3),
+      held,
       idleBatchesOnly: n % 5 === 0,
       minPriority: m % 4 === 0 ? 1 : 0,
     };

@@ -99,16 +99,39 @@ function describeLimits(it: StoreIt): void {
     expect(await claim(store, { limit: 0 })).toHaveLength(0);
   });
 
-  it('hold no more than so many chunks of one model of one batch, and go on with the next model', async ({
+  it('take no more than so many chunks of one model of one batch, and go on with the next model', async ({
     store,
   }) => {
     const chunks = ['a', 'a', 'a', 'b', 'a', 'b'].map((model, number) => aChunk(number, { model }));
     await startBatch(store, { owner: 'one' }, chunks);
     expect(names(await claim(store, { perModel: 1 }))).toEqual(['one 0', 'one 3']);
-    expect(names(await claim(store, { perModel: 1 }))).toEqual([]);
-    expect(names(await claim(store, { perModel: 2 }))).toEqual(['one 1', 'one 5']);
+    expect(names(await claim(store, { perModel: 2, limit: 1 }))).toEqual(['one 1']);
     await startBatch(store, { owner: 'two' }, chunks);
-    expect(names(await claim(store, { perModel: 2, limit: 1 }))).toEqual(['two 0']);
+    expect(names(await claim(store, { perModel: 2 }))).toEqual([
+      'two 0',
+      'two 1',
+      'two 3',
+      'one 2',
+      'two 5',
+      'one 4',
+      'one 5',
+    ]);
+  });
+
+  it('count those that the worker says it holds, of each model of each batch, and no others', async ({
+    store,
+  }) => {
+    const chunks = ['a', 'a', 'a', 'b', 'a', 'b'].map((model, number) => aChunk(number, { model }));
+    const one = await startBatch(store, { owner: 'one', expiresAt: T0 + 10 }, chunks);
+    const two = await startBatch(store, { owner: 'two', expiresAt: T0 + 20 }, chunks);
+    const held = (batchId: string, model: string, count: number) => ({ batchId, model, chunks: count });
+    const query = { perModel: 2, held: [held(one.id, 'a', 2), held(one.id, 'b', 1), held(two.id, 'a', 9)] };
+    expect(names(await claim(store, query))).toEqual(['one 3', 'two 3', 'two 5']);
+    expect(names(await claim(store, { perModel: 1, held: [held(one.id, 'b', 1)], limit: 2 }))).toEqual([
+      'one 0',
+      'two 0',
+    ]);
+    expect(await claim(store, { perModel: 0 })).toEqual([]);
   });
 
   it('may be asked for one chunk of each batch of which none is claimed', async ({ store }) => {

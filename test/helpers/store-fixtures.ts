@@ -252,6 +252,7 @@ export async function claim(
     now: T0,
     limit: 1000,
     perModel: 1000,
+    held: [],
     idleBatchesOnly: false,
     minPriority: -100,
     ...query,

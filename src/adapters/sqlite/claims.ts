@@ -1,4 +1,6 @@
 import type { Database } from 'better-sqlite3';
+import { createClaimRoom } from '../../engine/claim-room.ts';
+import type { ClaimRoom } from '../../engine/claim-room.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, RunningBatch, Store } from '../../engine/ports.ts';
 import { transaction } from './transaction.ts';
 
@@ -34,14 +36,24 @@ function createClaimChunks(db: Database): (query: ClaimChunksQuery) => ChunkClai
   // One chunk at a time: each is chosen from counts that include the ones before it, which is what makes the
   // choice fair, and costs some 20 µs. Ranking all ready chunks by window functions reads every one of them.
   return transaction(db, (query: ClaimChunksQuery): ChunkClaim[] => {
+    const progress = { room: createClaimRoom(query), passed: new Map<number, number>() };
     const claims: ChunkClaim[] = [];
     while (claims.length < query.limit) {
-      const next = findNext(query);
+      const next = findNext(query, progress);
       if (next === null) break;
-      claims.push(hold(query.worker, next.batch, next.number));
+      const claim = hold(query.worker, next.batch, next.number);
+      progress.room.take(claim.batch.id, claim.chunk.model);
+      claims.push(claim);
     }
     return claims;
   });
+}
+
+/** What one claim knows from the chunks that it has looked at. */
+interface ClaimProgress {
+  readonly room: ClaimRoom;
+  /** By batch: up to this number no chunk can be claimed any more, for room never grows within a claim. */
+  readonly passed: Map<number, number>;
 }
 
 interface NextChunk {
@@ -50,32 +62,14 @@ interface NextChunk {
 }
 
 /** Finds the chunk to hand out next. */
-function createFindNextChunk(db: Database): (query: ClaimChunksQuery) => NextChunk | null {
-  // Walks batches in the order of the index, and asks of each for its lowest ready chunk of a model of which not
-  // too many are claimed; null: all its models are at the limit. `models` jumps from one model with ready chunks
-  // to the next, so that the many chunks of a model at its limit are never read.
+function createFindNextChunk(
+  db: Database,
+): (query: ClaimChunksQuery, progress: ClaimProgress) => NextChunk | null {
   const candidates = db.prepare<
-    [{ readonly minPriority: number; readonly maxClaimed: number; readonly perModel: number }],
-    { readonly batch: number; readonly number: number | null }
+    [{ readonly minPriority: number; readonly maxClaimed: number }],
+    { readonly seq: number; readonly id: string }
   >(`
-    select
-      b.seq as batch,
-      (
-        with recursive models (model) as (
-          select min(c.model) from chunks c where c.batch = b.seq and c.state = 'ready'
-          union all
-          select (select min(c.model) from chunks c where c.batch = b.seq and c.state = 'ready' and c.model > m.model)
-          from models m
-          where m.model is not null
-        )
-        select min(
-          (select min(c.number) from chunks c where c.batch = b.seq and c.state = 'ready' and c.model = m.model)
-        )
-        from models m
-        where (
-          select count(*) from chunks c where c.batch = b.seq and c.state = 'claimed' and c.model = m.model
-        ) < :perModel
-      ) as number
+    select b.seq, b.id
     from batches b
     where b.status = 'in_progress'
       and b.chunks_claimed < b.chunks_left
@@ -83,11 +77,31 @@ function createFindNextChunk(db: Database): (query: ClaimChunksQuery) => NextChu
       and b.chunks_claimed <= :maxClaimed
     order by b.priority desc, b.chunks_claimed, b.expires_at, b.seq
   `);
+  // In order, past those of models without room. These are few, however many models there are: a model without room has
+  // other chunks that are held, and a model with several chunks has filled all but the last one.
+  const ready = db.prepare<[number, number], { readonly number: number; readonly model: string }>(`
+    select c.number, c.model
+    from chunks c
+    where c.batch = ? and c.state = 'ready' and c.number > ?
+    order by c.number
+  `);
 
-  return ({ perModel, idleBatchesOnly, minPriority }) => {
+  function findInBatch(seq: number, id: string, { room, passed }: ClaimProgress): number | null {
+    const after = passed.get(seq) ?? -1;
+    if (after === Infinity) return null;
+    for (const { number, model } of ready.iterate(seq, after)) {
+      if (room.has(id, model)) return number;
+      passed.set(seq, number);
+    }
+    passed.set(seq, Infinity);
+    return null;
+  }
+
+  return ({ idleBatchesOnly, minPriority }, progress) => {
     const maxClaimed = idleBatchesOnly ? 0 : Number.MAX_SAFE_INTEGER;
-    for (const { batch, number } of candidates.iterate({ perModel, minPriority, maxClaimed })) {
-      if (number !== null) return { batch, number };
+    for (const { seq, id } of candidates.iterate({ minPriority, maxClaimed })) {
+      const number = findInBatch(seq, id, progress);
+      if (number !== null) return { batch: seq, number };
     }
     return null;
   };

@@ -1,3 +1,5 @@
+import { createClaimRoom } from '../../../engine/claim-room.ts';
+import type { ClaimRoom } from '../../../engine/claim-room.ts';
 import { countDone, encodeSegmentLines, withDone } from '../../../engine/chunk.ts';
 import type { NewSegment } from '../../../engine/chunk.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, Fenced, Store } from '../../../engine/ports.ts';
@@ -43,10 +45,12 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
       return [...(state.batches.get(batchId)?.chunks.get(chunkNumber)?.segments ?? [])];
     },
     async claimChunks(query) {
+      const room = createClaimRoom(query);
       const claims: ChunkClaim[] = [];
       while (claims.length < query.limit) {
-        const next = findNextChunk(state, query);
+        const next = findNextChunk(state, query, room);
         if (next === undefined) break;
+        room.take(next.found.batch.id, next.chunk.chunk.model);
         next.chunk.worker = query.worker;
         next.chunk.epoch++;
         claims.push(toClaim(next));
@@ -112,10 +116,10 @@ interface NextChunk {
   readonly chunk: ChunkState;
 }
 
-function findNextChunk(state: StoreState, query: ClaimChunksQuery): NextChunk | undefined {
+function findNextChunk(state: StoreState, query: ClaimChunksQuery, room: ClaimRoom): NextChunk | undefined {
   return [...state.batches.values()]
     .filter(({ batch }) => batch.status === 'in_progress' && batch.priority >= query.minPriority)
-    .flatMap((found) => findClaimable(found, query.perModel) ?? [])
+    .flatMap((found) => findClaimable(found, room) ?? [])
     .filter(({ claimed }) => claimed === 0 || !query.idleBatchesOnly)
     .toSorted(
       (a, b) =>
@@ -125,17 +129,14 @@ function findNextChunk(state: StoreState, query: ClaimChunksQuery): NextChunk | 
     )[0];
 }
 
-/** The batch's lowest ready chunk of a model of which fewer than `perModel` are claimed. */
-function findClaimable(found: BatchState, perModel: number): NextChunk | undefined {
+/** The batch's lowest ready chunk of a model that has room. */
+function findClaimable(found: BatchState, room: ClaimRoom): NextChunk | undefined {
   const chunks = [...found.chunks.values()];
-  const claimed = chunks.filter(({ worker }) => worker !== null);
-  const ofModel = new Map<string, number>();
-  for (const { chunk } of claimed) ofModel.set(chunk.model, (ofModel.get(chunk.model) ?? 0) + 1);
+  const claimed = chunks.filter(({ worker }) => worker !== null).length;
   const chunk = chunks.find(
-    (ready) =>
-      ready.worker === null && !isChunkDone(ready) && (ofModel.get(ready.chunk.model) ?? 0) < perModel,
+    (ready) => ready.worker === null && !isChunkDone(ready) && room.has(found.batch.id, ready.chunk.model),
   );
-  return chunk === undefined ? undefined : { found, claimed: claimed.length, chunk };
+  return chunk === undefined ? undefined : { found, claimed, chunk };
 }
 
 function toClaim({ found, chunk }: NextChunk): ChunkClaim {
