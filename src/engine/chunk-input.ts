@@ -8,7 +8,8 @@ const MAX_READ_BYTES = 4 * 1024 * 1024;
 
 /**
  * Reads the input lines at `places` (ascending) of a chunk with few reads. Answers one buffer a place, in order;
- * neighbours share memory. Lines of other models between them are skipped or read over.
+ * neighbours share memory. Lines of other models between them are skipped or read over; at least half of the memory that
+ * the buffers hold is lines that were asked for.
  */
 export async function readInputLines(
   blobs: BlobStore,
@@ -30,12 +31,27 @@ export async function readInputLines(
       last++;
     }
     const bytes = await blobs.readRange(sha256, start, end - start);
+    const found: Buffer[] = [];
     for (; first <= last; first++) {
       const place = places[first] as number;
-      lines.push(bytes.subarray((index.offsets[place] as number) - start, lineEnd(index, place) - start));
+      found.push(bytes.subarray((index.offsets[place] as number) - start, lineEnd(index, place) - start));
     }
+    lines.push(...withoutGaps(found, bytes.length));
   }
   return lines;
+}
+
+/** The lines of one read of so many bytes; copied where they are less than half of it: each would hold all of the read. */
+function withoutGaps(lines: readonly Buffer[], readBytes: number): readonly Buffer[] {
+  const lineBytes = lines.reduce((sum, line) => sum + line.length, 0);
+  if (lineBytes * 2 >= readBytes) return lines;
+  const copy = Buffer.allocUnsafeSlow(lineBytes);
+  let end = 0;
+  return lines.map((line) => {
+    const start = end;
+    end += line.copy(copy, start);
+    return copy.subarray(start, end);
+  });
 }
 
 function lineEnd(index: LineIndex, place: number): number {

@@ -8,6 +8,8 @@ import type { ChunkClaim, ChunkRef, RunningBatch, UpstreamRequest } from './port
 
 /** A line that was being tried when so many processes died in a row is given up. */
 const DEATHS_OF_POISON = 3;
+/** What a line takes in memory besides its bytes, once it was taken: objects, views and keys; measured, rounded. */
+const LINE_OVERHEAD_BYTES = 700;
 /** So long after it was claimed are all lines of a chunk suspects whose last process died, milliseconds. */
 const TRIAL_MS = 1000;
 
@@ -41,7 +43,7 @@ export class ChunkRun {
   readonly batch: RunningBatch;
   readonly model: string;
   readonly ref: ChunkRef;
-  /** Bytes of input held in memory. */
+  /** Bytes held in memory: of its lines, and what these take besides. Gaps between lines may add as much again. */
   readonly bytes: number;
   /** The line that killed the process too often; it is not taken any more. Null: none. */
   readonly poison: Line | null;
@@ -71,7 +73,7 @@ export class ChunkRun {
     this.batch = batch;
     this.model = chunk.model;
     this.ref = { batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch };
-    this.bytes = inputs.reduce((sum, input) => sum + input.length, 0);
+    this.bytes = inputs.reduce((sum, input) => sum + input.length + LINE_OVERHEAD_BYTES, 0);
     this.uncommitted = places.length;
     this.#index = index;
     const tried = chunk.trying === null ? -1 : places.indexOf(chunk.trying.place);

@@ -5,8 +5,18 @@ import type { Lanes } from './lanes.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
 
-/** Input bytes held in memory above which no more is read ahead while there are lines to send. */
-const MAX_HELD_BYTES = 64 * 1024 * 1024;
+/** Bytes held in memory above which no more is read ahead while there are lines to send. */
+const READ_AHEAD_BYTES = 64 * 1024 * 1024;
+/**
+ * Bytes held in memory above which nothing at all is claimed: where no line can go, be it that an upstream is down or that
+ * all wait for retries, there are never enough lines to send. One claim, and gaps between lines, may go beyond it.
+ */
+const MAX_HELD_BYTES = 4 * READ_AHEAD_BYTES;
+/**
+ * Chunks of models on trial above which no more is read ahead, besides one of each batch. Far more than fill all slots,
+ * and few enough that thousands of models, each with a chunk, are not all claimed at once and looked at for each line.
+ */
+const MAX_TRIAL_CHUNKS = 512;
 /** Chunks claimed by one statement. */
 const CLAIM_LIMIT = 8;
 const LOWEST_PRIORITY = -100;
@@ -45,8 +55,10 @@ export function createClaims(options: {
   let stopped = false;
 
   function wantsMore(): boolean {
+    if (lanes.heldBytes >= MAX_HELD_BYTES) return false;
+    if (windows.runsOnTrial >= MAX_TRIAL_CHUNKS + lanes.all.size) return false;
     const ready = countUsable();
-    return ready < wantedLines && (lanes.heldBytes < MAX_HELD_BYTES || ready < maxConcurrency / 4);
+    return ready < wantedLines && (lanes.heldBytes < READ_AHEAD_BYTES || ready < maxConcurrency / 4);
   }
 
   /**
@@ -73,9 +85,10 @@ export function createClaims(options: {
   }
 
   async function claimMore(): Promise<boolean> {
+    if (lanes.heldBytes >= MAX_HELD_BYTES) return false;
     const more = wantsMore();
     // With much held only what goes before everything that is ready may still be claimed.
-    const minPriority = more || lanes.heldBytes < MAX_HELD_BYTES ? LOWEST_PRIORITY : lanes.topPriority + 1;
+    const minPriority = more || lanes.heldBytes < READ_AHEAD_BYTES ? LOWEST_PRIORITY : lanes.topPriority + 1;
     const held = countHeld();
     const spent = lanes.spentRuns;
     const claim = async (perModel: number) =>

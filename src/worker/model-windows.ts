@@ -15,6 +15,8 @@ interface ModelUse {
 export interface ModelWindows {
   /** True while no model is on trial: all may take whatever slots are free. */
   readonly allOpen: boolean;
+  /** Chunks held of models on trial. */
+  readonly runsOnTrial: number;
   /** True where the model is on trial: it has not answered yet, or not since a request of it timed out, and is not alone. */
   isOnTrial(model: string): boolean;
   /** True where another request of the model may be in flight now. */
@@ -43,6 +45,8 @@ export function createModelWindows({ maxConcurrency }: { readonly maxConcurrency
   const answering = new Set<string>();
   /** How many models in use are not among them. */
   let silent = 0;
+  /** How many chunks of these are held. */
+  let silentRuns = 0;
 
   function useOf(model: string): ModelUse {
     let use = used.get(model);
@@ -60,7 +64,10 @@ export function createModelWindows({ maxConcurrency }: { readonly maxConcurrency
   }
 
   function forget(model: string): void {
-    if (answering.delete(model) && used.has(model)) silent++;
+    const use = used.get(model);
+    if (!answering.delete(model) || use === undefined) return;
+    silent++;
+    silentRuns += use.runs;
   }
 
   const isOnTrial = (model: string): boolean => silent > 0 && used.size > 1 && !answering.has(model);
@@ -69,14 +76,19 @@ export function createModelWindows({ maxConcurrency }: { readonly maxConcurrency
     get allOpen() {
       return silent === 0 || used.size < 2;
     },
+    get runsOnTrial() {
+      return used.size > 1 ? silentRuns : 0;
+    },
     isOnTrial,
     hasRoom: (model) => !isOnTrial(model) || (used.get(model)?.inFlight ?? 0) < trialSlots,
     addRun({ model }) {
       useOf(model).runs++;
+      if (!answering.has(model)) silentRuns++;
     },
     removeRun({ model }) {
       const use = useOf(model);
       use.runs--;
+      if (!answering.has(model)) silentRuns--;
       dropUnused(model, use);
     },
     began(model) {
@@ -91,7 +103,10 @@ export function createModelWindows({ maxConcurrency }: { readonly maxConcurrency
       if (answering.has(model)) return;
       if (answering.size === MAX_KNOWN) forget(answering.values().next().value as string);
       answering.add(model);
-      if (used.has(model)) silent--;
+      const use = used.get(model);
+      if (use === undefined) return;
+      silent--;
+      silentRuns -= use.runs;
     },
     noteSilence: forget,
   };

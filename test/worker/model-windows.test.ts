@@ -62,6 +62,25 @@ describe('the slots of a model', () => {
     expect(windows.allOpen).toBe(true);
   });
 
+  it('count the chunks of models on trial', () => {
+    const windows = createModelWindows({ maxConcurrency: 20 });
+    const runs = ['a', 'a', 'b', 'b', 'b'].map(runOf);
+    windows.addRun(runs[0] as ChunkRun);
+    expect(windows.runsOnTrial).toBe(0);
+    for (const run of runs.slice(1)) windows.addRun(run);
+    expect(windows.runsOnTrial).toBe(5);
+    windows.noteAnswer('b');
+    windows.noteAnswer('b');
+    expect(windows.runsOnTrial).toBe(2);
+    windows.noteSilence('b');
+    windows.removeRun(runs[4] as ChunkRun);
+    expect(windows.runsOnTrial).toBe(4);
+    windows.noteAnswer('a');
+    for (const run of runs.slice(0, 2)) windows.removeRun(run);
+    windows.addRun(runOf('c'));
+    expect(windows.runsOnTrial).toBe(3);
+  });
+
   it('are forgotten, the longest known first, rather than remembered without end', () => {
     const windows = createModelWindows({ maxConcurrency: 20 });
     for (const model of ['m0', 'other']) windows.addRun(runOf(model));
