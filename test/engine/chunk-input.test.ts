@@ -24,6 +24,7 @@ async function read(options: { readonly lineBytes: number; readonly gapBytes: nu
     numbers: lines.map((_, i) => i + 1),
     offsets: lines.map((_, i) => i * (lineBytes + gapBytes)),
     lengths: lines.map(() => lineBytes),
+    parts: lines.map(() => ({ customIdStart: 0, customIdEnd: 0, bodyStart: 0, bodyEnd: 0 })),
   };
   const found = await readInputLines(counting, sha256, index, [...lines.keys()]);
   expect(found.map(String)).toEqual(lines.map(String));

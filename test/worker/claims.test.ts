@@ -2,6 +2,8 @@ import { describe, expect, it, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import { encodeLineIndex } from '../../src/engine/chunk.ts';
 import type { NewChunk } from '../../src/engine/index.ts';
+import { createLineChecker } from '../../src/engine/line.ts';
+import type { RightLine } from '../../src/engine/line.ts';
 import { createClaims } from '../../src/worker/claims.ts';
 import { createLanes } from '../../src/worker/lanes.ts';
 import { createModelWindows } from '../../src/worker/model-windows.ts';
@@ -51,7 +53,14 @@ function setUp({ line = lineOf(200) } = {}) {
     const chunks = Array.from({ length: count }, (_, number): NewChunk => {
       const numbers = Array.from({ length: lines }, (_, place) => number * lines + place + 1);
       const offsets = numbers.map((n) => (n - 1) * line.length);
-      const index = encodeLineIndex({ numbers, offsets, lengths: numbers.map(() => line.length) });
+      const lengths = numbers.map(() => line.length);
+      const checked = createLineChecker({}).check(line, 0, line.length);
+      const index = encodeLineIndex({
+        numbers,
+        offsets,
+        lengths,
+        parts: numbers.map(() => checked as RightLine),
+      });
       const bytes = lines * line.length;
       return { number, model: model(number), lineCount: lines, firstLine: number * lines + 1, bytes, index };
     });

@@ -188,6 +188,7 @@ describe('an input that cannot be read', () => {
       now: clock.now(),
       limit: 8,
       perModel: 8,
+      held: [],
       idleBatchesOnly: false,
       minPriority: -100,
     });
