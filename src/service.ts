@@ -18,7 +18,7 @@ export interface Service {
   stop(): Promise<void>;
 }
 
-/** Starts the service and resolves when it listens. Rejects, with everything closed again, where it cannot. */
+/** Starts the service and resolves when it listens and its worker runs. Rejects, with everything closed again, where it cannot. */
 export async function startService(config: Config, log: Logger): Promise<Service> {
   /** What to close, the last opened first. */
   const opened: (() => Promise<unknown>)[] = [];
@@ -47,10 +47,11 @@ async function open(
   let ready = false;
   const app = buildApp({ engine, log, apiKeys: config.API_KEYS, isReady: () => ready });
 
-  await worker.start();
-  opened.push(() => worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS }));
+  // First: with the port in use no line must be sent. Requests that come before the worker runs only wait for it.
   opened.push(() => app.close());
   const url = await app.listen({ host: config.HOST, port: config.PORT });
+  await worker.start();
+  opened.push(() => worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS }));
   ready = true;
 
   async function stop(): Promise<void> {

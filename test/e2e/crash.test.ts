@@ -1,8 +1,18 @@
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
 import { listeningUrl, ROOT, startNode } from './node-process.ts';
 import type { NodeProcess } from './node-process.ts';
-import { chatLines, createClient, endOf, resultsOf, submitBatch, temporaryFolder } from './test-service.ts';
+import {
+  chatLines,
+  createClient,
+  endOf,
+  resultsOf,
+  startTestService,
+  submitBatch,
+  temporaryFolder,
+} from './test-service.ts';
 
 const LINES = 2000;
 
@@ -117,5 +127,34 @@ describe('a start that cannot succeed', () => {
     const taken = await start({ DATA_DIR: await temporaryFolder(), PORT: port });
     expect(taken.stdout).toContain('EADDRINUSE');
     expect([open.code, locked.code, taken.code]).toEqual([1, 1, 1]);
+  });
+
+  it('claims nothing, sends nothing and waits for no request where the port is in use', async () => {
+    const upstream = await startUpstreamServer(() => 'hang');
+    onTestFinished(() => upstream.close());
+    const dataDir = await temporaryFolder();
+    const first = await startTestService({ DATA_DIR: dataDir, UPSTREAM_BASE_URL: upstream.baseUrl });
+    await submitBatch(first.client, chatLines(3));
+    await expect.poll(() => upstream.requests.length, { timeout: 10_000 }).toBe(3);
+    await first.stop();
+
+    const claims = (): number => {
+      const db = new Database(join(dataDir, 'database.db'), { readonly: true });
+      try {
+        return db.prepare<[], number>('select epoch from chunks').pluck().get() as number;
+      } finally {
+        db.close();
+      }
+    };
+    const before = claims();
+    const other = await startTestService();
+    const taken = startTestService({
+      DATA_DIR: dataDir,
+      UPSTREAM_BASE_URL: upstream.baseUrl,
+      PORT: new URL(other.url).port,
+      SHUTDOWN_GRACE_MS: '60000',
+    });
+    await expect(taken).rejects.toThrow('EADDRINUSE');
+    expect([claims(), upstream.requests.length]).toEqual([before, 3]);
   });
 });
