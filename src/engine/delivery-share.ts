@@ -8,6 +8,7 @@ export interface DeliveryShare {
 /** Answers whether a delivery to the URL still fits into its receiver's share, and counts it where it does. */
 export function createShareOut({ perReceiver, held }: DeliveryShare): (url: string) => boolean {
   const counts = new Map<string, number>();
+  const receiverOf = createReceivers();
   function take(url: string): boolean {
     const receiver = receiverOf(url);
     const count = counts.get(receiver) ?? 0;
@@ -19,7 +20,16 @@ export function createShareOut({ perReceiver, held }: DeliveryShare): (url: stri
   return take;
 }
 
-/** Scheme, host and port, as they are written: paths and queries often differ from batch to batch. */
-function receiverOf(url: string): string {
-  return /^[^:]*:\/\/[^/?#]*/.exec(url)?.[0] ?? url;
+/**
+ * A URL → its origin (the text itself where it is no URL). Paths and queries often differ from batch to batch, so what
+ * stands before them is parsed once for each way in which it is written.
+ */
+function createReceivers(): (url: string) => string {
+  const receivers = new Map<string, string>();
+  return (url) => {
+    const written = /^[^:]*:\/\/[^/?#]*/.exec(url)?.[0] ?? url;
+    let receiver = receivers.get(written);
+    if (receiver === undefined) receivers.set(written, (receiver = URL.parse(written)?.origin ?? written));
+    return receiver;
+  };
 }

@@ -121,6 +121,21 @@ function describeAttempts(it: StoreIt): void {
     expect(await claim(10, [])).toEqual(['https://a.example/2?token=2', 'https://a.example/3?token=3']);
   });
 
+  it('are shared out between receivers, however their URLs are written', async ({ store }) => {
+    const urls = [
+      'http://a.example',
+      'HTTP://A.example/1',
+      'http://a.example:80/2',
+      'http://a.example\\3',
+      'http:a.example',
+    ];
+    for (const [n, url] of urls.entries()) await announce(store, [url], T0 + n);
+    await announce(store, ['https://a.example'], T0 + 9);
+    const share = { perReceiver: 2, held: ['http://a.example:080/'] };
+    const due = await store.claimDeliveries('w', T0 + 9, 10, share);
+    expect(due.map(({ target }) => target.url)).toEqual(['http://a.example', 'https://a.example']);
+  });
+
   it('end where they succeed or fail, and come again at the given time otherwise', async ({ store }) => {
     await announce(store, ['https://a.example']);
     const first = await claimOne(store);
