@@ -44,3 +44,4 @@ export { finalizeBatch } from './finalize.ts';
 export { removeExpiredFiles, sweepLeftovers } from './janitor.ts';
 export { prepareBatch } from './prepare.ts';
 export { failedResult, judgeAttempt } from './run.ts';
+export type { Verdict } from './run.ts';

@@ -38,7 +38,12 @@ export interface ModelWindows {
  * model gets a fiftieth of the slots until it has answered once, and its full share from then on; a request that times out
  * puts it on trial again. A model that is alone may use every slot at once.
  */
-export function createModelWindows({ maxConcurrency }: { readonly maxConcurrency: number }): ModelWindows {
+export function createModelWindows(options: {
+  readonly maxConcurrency: number;
+  /** Told when no chunk of the model is held and no request of it in flight any more. */
+  readonly onUnused?: ((model: string) => void) | undefined;
+}): ModelWindows {
+  const { maxConcurrency, onUnused = () => {} } = options;
   const trialSlots = Math.max(1, Math.floor(maxConcurrency * TRIAL_SHARE));
   const used = new Map<string, ModelUse>();
   /** Models whose last request in time was answered, the longest known first. */
@@ -61,6 +66,7 @@ export function createModelWindows({ maxConcurrency }: { readonly maxConcurrency
     if (use.runs > 0 || use.inFlight > 0) return;
     used.delete(model);
     if (!answering.has(model)) silent--;
+    onUnused(model);
   }
 
   function forget(model: string): void {

@@ -1,6 +1,6 @@
 /** The request slots: sends the next line whenever one is free, and acts on what comes back. */
 import { failedResult, judgeAttempt } from '../engine/index.ts';
-import type { ChunkRun, Committer, EngineContext, Line, Outcome } from '../engine/index.ts';
+import type { ChunkRun, Committer, EngineContext, Line, Outcome, Verdict } from '../engine/index.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { Suspects } from './suspects.ts';
@@ -68,26 +68,29 @@ export function createSlots(options: SlotsOptions): Slots {
   }
 
   function settle(line: Line, outcome: Outcome): void {
-    free(line);
-    const { model } = line.run;
     const verdict = judgeAttempt(ctx, line, outcome, Math.random());
-    if (verdict.kind === 'aborted') gates.noteAborted(model);
-    else if (verdict.kind !== 'unreachable') gates.noteReached(model);
-    if (outcome.kind === 'answer') windows.noteAnswer(model);
-    else if (outcome.kind === 'failed' && outcome.code === 'request_timeout') windows.noteSilence(model);
-
+    // Before the slot is free: the gate of a model goes with its last line.
+    tellOf(line.run.model, outcome, verdict);
+    free(line);
     if (verdict.kind === 'finished') {
       committer.add(line.run, line.place, verdict.result);
     } else if (verdict.kind === 'again') {
       line.retries++;
       waiting.add(line, verdict.delayMs);
     } else {
-      if (verdict.kind === 'unreachable') gates.noteUnreachable(model, verdict.message);
       lanes.putBack(line);
     }
     if (line.suspicion !== 'free') void acquit(line, verdict.kind === 'finished');
     fill();
     onLanded(line.run);
+  }
+
+  function tellOf(model: string, outcome: Outcome, verdict: Verdict): void {
+    if (verdict.kind === 'unreachable') gates.noteUnreachable(model, verdict.message);
+    else if (verdict.kind === 'aborted') gates.noteUntold(model);
+    else gates.noteReached(model);
+    if (outcome.kind === 'answer') windows.noteAnswer(model);
+    else if (outcome.kind === 'failed' && outcome.code === 'request_timeout') windows.noteSilence(model);
   }
 
   /** Notes durably which line is tried alone before it is sent, so that the next process knows it if this one dies. */
@@ -101,7 +104,7 @@ export function createSlots(options: SlotsOptions): Slots {
       ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line cannot be noted before it is tried');
     }
     suspects.ended(line);
-    gates.noteAborted(line.run.model);
+    gates.noteUntold(line.run.model);
     free(line);
     waiting.add(line, STORE_PAUSE_MS);
     onLanded(line.run);

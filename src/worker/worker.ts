@@ -46,7 +46,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   let onIdle = (): void => {};
 
   const suspects = createSuspects();
-  const windows = createModelWindows({ maxConcurrency });
+  const windows = createModelWindows({ maxConcurrency, onUnused: (model) => gates.forget(model) });
   const lanes = createLanes(suspects, windows);
   const gates = createUpstreamGates({
     clock: ctx.clock,

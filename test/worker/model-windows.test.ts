@@ -87,4 +87,17 @@ describe('the slots of a model', () => {
     for (let i = 0; i <= 1000; i++) windows.noteAnswer(`m${i}`);
     expect(windows.isOnTrial('m0')).toBe(true);
   });
+
+  it('are told of as unused once no chunk of the model is held and no request of it in flight', () => {
+    const unused: string[] = [];
+    const windows = createModelWindows({ maxConcurrency: 20, onUnused: (model) => unused.push(model) });
+    windows.addRun(runOf('a'));
+    windows.addRun(runOf('a'));
+    windows.removeRun(runOf('a'));
+    windows.began('a');
+    windows.removeRun(runOf('a'));
+    expect(unused).toEqual([]);
+    windows.ended('a');
+    expect(unused).toEqual(['a']);
+  });
 });

@@ -57,13 +57,53 @@ describe('the gate of an upstream that cannot be reached', () => {
     gates.noteUnreachable('m', 'refused');
     clock.advance(500);
     gates.noteSent('m');
-    gates.noteAborted('m');
+    gates.noteUntold('m');
     expect(gates.isOpen('m')).toBe(true);
+  });
+
+  it('opens for all when a probe is in flight for so long that it must have a connection', () => {
+    const { clock, gates, opened } = setUp();
+    gates.noteUnreachable('m', 'refused');
+    clock.advance(500);
+    gates.noteSent('m');
+    // By then an upstream that cannot be connected to has said so.
+    clock.advance(10_000);
+    expect(gates.isOpen('m')).toBe(false);
+    clock.advance(5000);
+    expect(gates.isOpen('m')).toBe(true);
+    expect(gates.allOpen).toBe(true);
+    expect(opened()).toBe(2);
+    gates.noteReached('m');
+    expect(opened()).toBe(2);
+  });
+
+  it.each(['noteUnreachable', 'noteUntold', 'noteReached'] as const)(
+    'is opened by no probe that ended before: %s',
+    (note) => {
+      const { clock, gates } = setUp();
+      gates.noteUnreachable('m', 'refused');
+      clock.advance(500);
+      gates.noteSent('m');
+      gates[note]('m', 'refused');
+      gates.noteUnreachable('m', 'refused');
+      clock.advance(15_000);
+      expect(gates.allOpen).toBe(false);
+    },
+  );
+
+  it('is forgotten with the last line of its model', () => {
+    const { clock, gates } = setUp();
+    gates.noteUnreachable('m', 'refused');
+    gates.forget('m');
+    gates.forget('never seen');
+    expect([gates.allOpen, gates.isOpen('m'), clock.timers]).toEqual([true, true, 0]);
   });
 
   it('leaves no timer behind', () => {
     const { clock, gates } = setUp();
-    gates.noteUnreachable('m', 'refused');
+    for (const model of ['paused', 'probed']) gates.noteUnreachable(model, 'refused');
+    clock.advance(500);
+    gates.noteSent('probed');
     gates.close();
     expect(clock.timers).toBe(0);
   });
