@@ -9,6 +9,8 @@ interface Entry<T> {
 export interface WaitHeap<T> {
   /** Hands `item` to `onDue` after `delayMs` milliseconds of monotonic time. */
   add(item: T, delayMs: number): void;
+  /** Drops the items that `isUnwanted` names. Looks at each. */
+  drop(isUnwanted: (item: T) => boolean): void;
   /** Drops everything and the timer. */
   clear(): void;
 }
@@ -22,6 +24,11 @@ export function createWaitHeap<T>(clock: Clock, onDue: (item: T) => void): WaitH
     if (head === undefined || (timer !== null && timer.at <= head.at)) return;
     timer?.cancel();
     timer = { at: head.at, cancel: clock.after(Math.max(0, head.at - clock.monotonic()), fire) };
+  }
+
+  function disarm(): void {
+    timer?.cancel();
+    timer = null;
   }
 
   function fire(): void {
@@ -38,8 +45,9 @@ export function createWaitHeap<T>(clock: Clock, onDue: (item: T) => void): WaitH
     return top;
   }
 
-  function siftDown(entry: Entry<T>): void {
-    let at = 0;
+  /** Puts the entry at `from` or below it. */
+  function siftDown(entry: Entry<T>, from = 0): void {
+    let at = from;
     for (;;) {
       let child = 2 * at + 1;
       if (child >= heap.length) break;
@@ -67,10 +75,14 @@ export function createWaitHeap<T>(clock: Clock, onDue: (item: T) => void): WaitH
       siftUp({ at: clock.monotonic() + delayMs, item });
       arm();
     },
+    drop(isUnwanted) {
+      heap = heap.filter(({ item }) => !isUnwanted(item));
+      for (let at = heap.length >> 1; at-- > 0;) siftDown(heap[at]!, at);
+      if (heap.length === 0) disarm();
+    },
     clear() {
       heap = [];
-      timer?.cancel();
-      timer = null;
+      disarm();
     },
   };
 }

@@ -44,6 +44,8 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   let stopping = false;
   /** Told when no request is in flight any more. */
   let onIdle = (): void => {};
+  /** True once chunks were given back or lost whose lines may still wait. */
+  let hasStrays = false;
 
   const suspects = createSuspects();
   const windows = createModelWindows({ maxConcurrency, onUnused: (model) => gates.forget(model) });
@@ -68,7 +70,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     onLanded,
     onLost: dropRun,
   });
-  const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack: wake });
+  const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack });
   const claims = createClaims({
     ctx,
     worker,
@@ -104,6 +106,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     housekeeping.fill();
     const failures: unknown[] = [];
     for (const part of parts) await part().catch((error: unknown) => failures.push(error));
+    dropStrays();
     slots.fill();
     if (failures.length > 0) throw failures[0];
   }
@@ -111,6 +114,17 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   async function expireBatches(): Promise<void> {
     const expired = await ctx.store.expireBatches(ctx.clock.now());
     if (expired > 0) ctx.log.info({ batches: expired }, 'batches reached their deadline');
+  }
+
+  function onGivenBack(): void {
+    hasStrays = true;
+    wake();
+  }
+
+  /** A wait may be hours, and each line that waits keeps its chunk's input in memory. One look serves many chunks. */
+  function dropStrays(): void {
+    if (hasStrays) waiting.drop((line) => line.run.stopped);
+    hasStrays = false;
   }
 
   function onLanded(run: ChunkRun): void {
@@ -134,6 +148,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     ctx.log.warn({ ...run.ref }, 'a chunk was lost to another worker; its results are dropped');
     for (const line of lanes.all.get(run.batch.id)?.flying ?? []) if (line.run === run) line.abort?.();
     removeRun(run);
+    hasStrays = true;
   }
 
   function removeRun(run: ChunkRun): void {

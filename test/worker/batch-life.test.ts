@@ -5,7 +5,7 @@ import { createWorker } from '../../src/worker/index.ts';
 import type { Worker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
-import { answer, createScriptedUpstream } from '../helpers/scripted-upstream.ts';
+import { answer, createScriptedUpstream, unreachable } from '../helpers/scripted-upstream.ts';
 import {
   createTestEngine,
   inputLine,
@@ -284,6 +284,25 @@ describe('a batch that is cancelled', () => {
       errorFileId: null,
       inProgressAt: null,
     });
+  });
+
+  it.each([
+    ['lines that wait for a retry', answer({}, 429, { retryAfter: '3600' })],
+    ['the gate of its model', unreachable],
+  ])('leaves no timer behind, and nothing in memory: %s', async (_what, outcome) => {
+    const clock = createFakeClock();
+    const upstream = createScriptedUpstream(() => outcome);
+    const engine = await startEngine({ upstream, clock, settings: { retryBaseMs: HOUR } });
+    await vi.waitFor(() => expect(clock.timers).toBe(1));
+    const { id } = await submit(engine, inputLines(3));
+    await vi.waitFor(() => {
+      expect(upstream.requests).toHaveLength(3);
+      // The ticker's and that of the wait.
+      expect(clock.timers).toBe(2);
+    });
+    await engine.batches.cancel(OWNER, id);
+    await ended(engine, id, clock);
+    await vi.waitFor(() => expect(clock.timers).toBe(1));
   });
 
   it('stays as it is when cancelled again; another ended one refuses', async () => {

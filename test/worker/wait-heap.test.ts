@@ -33,6 +33,28 @@ describe('waiting lines', () => {
     expect(due).toEqual(['a']);
   });
 
+  it('are dropped where they are not wanted any more; the others come out when due', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat({ max: 1000 }), { maxLength: 50 }),
+        fc.nat({ max: 5 }),
+        (delays, divisor) => {
+          const clock = createFakeClock();
+          const isUnwanted = (delay: number): boolean => divisor === 0 || delay % divisor === 0;
+          const due: number[] = [];
+          const heap = createWaitHeap<number>(clock, (delay) => due.push(delay));
+          for (const delay of delays) heap.add(delay, delay);
+          heap.drop(isUnwanted);
+          const wanted = delays.filter((delay) => !isUnwanted(delay));
+          expect(clock.timers).toBe(Math.min(1, wanted.length));
+          clock.advance(1000);
+          expect(due).toEqual(wanted.toSorted((a, b) => a - b));
+          expect(clock.timers).toBe(0);
+        },
+      ),
+    );
+  });
+
   it('are forgotten when cleared', () => {
     const clock = createFakeClock();
     const heap = createWaitHeap<string>(clock, () => expect.unreachable());
