@@ -32,7 +32,7 @@ export interface Line {
   readonly request: UpstreamRequest;
   /** Attempts made after the first one. */
   retries: number;
-  /** Whether its first attempt must be made alone; `free` from its end on. */
+  /** Whether its attempts must be made alone, until it has its result. */
   suspicion: Suspicion;
   /** Aborts the attempt in flight; null while none is. */
   abort: (() => void) | null;

@@ -151,9 +151,8 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       const found = pick(lanes.values(), (model) => isOpen(model) && windows.hasRoom(model), suspects);
       if (found === null) return null;
       const { lane, queue } = found;
-      const again = suspects.mayRetry ? queue.again.shift() : undefined;
       const runsBefore = queue.runs.length;
-      const line = again ?? takeFrom(queue.runs, suspects);
+      const line = takeAgain(queue.again, suspects) ?? takeFrom(queue.runs, suspects);
       spentRuns += runsBefore - queue.runs.length;
       readyLines--;
       queue.inFlight++;
@@ -195,6 +194,13 @@ function dropIfIdle(lane: Lane, queue: ModelQueue): void {
   if (queue.inFlight === 0 && !hasLines(queue)) lane.queues.delete(queue.model);
 }
 
+function takeAgain(again: Line[], suspects: Suspects): Line | undefined {
+  if (again.length === 0) return undefined;
+  const at = again.findIndex((line) => suspects.mayRetry(line));
+  if (at > 0) return again.splice(at, 1)[0];
+  return at === 0 ? again.shift() : undefined;
+}
+
 function takeFrom(runs: ChunkRun[], suspects: Suspects): Line {
   const at = runs.findIndex((run) => suspects.mayTake(run));
   const run = runs[at] as ChunkRun;
@@ -205,7 +211,7 @@ function takeFrom(runs: ChunkRun[], suspects: Suspects): Line {
 
 /** True where the queue has a line that may go now. */
 function isSendable(queue: ModelQueue, isOpen: (model: string) => boolean, suspects: Suspects): boolean {
-  const mayRetry = queue.again.length > 0 && suspects.mayRetry;
+  const mayRetry = queue.again.length > 0 && queue.again.some((line) => suspects.mayRetry(line));
   return (mayRetry || queue.runs.some((run) => suspects.mayTake(run))) && isOpen(queue.model);
 }
 

@@ -1,9 +1,9 @@
 /** The request slots: sends the next line whenever one is free, and acts on what comes back. */
-import { failedResult, judgeAttempt } from '../engine/index.ts';
+import { judgeAttempt } from '../engine/index.ts';
 import type { ChunkRun, Committer, EngineContext, Line, Outcome, Verdict } from '../engine/index.ts';
 import type { Lane, Lanes } from './lanes.ts';
 import type { ModelWindows } from './model-windows.ts';
-import type { Suspects } from './suspects.ts';
+import type { Turns } from './turns.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
 import type { WaitHeap } from './wait-heap.ts';
 
@@ -22,7 +22,7 @@ export interface Slots {
 export interface SlotsOptions {
   readonly ctx: EngineContext;
   readonly lanes: Lanes;
-  readonly suspects: Suspects;
+  readonly turns: Turns;
   readonly gates: UpstreamGates;
   readonly windows: ModelWindows;
   readonly waiting: WaitHeap<Line>;
@@ -30,18 +30,10 @@ export interface SlotsOptions {
   readonly maxConcurrency: number;
   /** A line of the chunk landed; there may be too few lines left to keep all slots busy, or its lane may be empty. */
   readonly onLanded: (run: ChunkRun) => void;
-  /** Another worker has the chunk now. */
-  readonly onLost: (run: ChunkRun) => void;
 }
 
-/** How long a line waits that could not be noted before it was to be tried alone. */
-const STORE_PAUSE_MS = 1000;
-const CRASHED_MESSAGE =
-  'The server died each time it handled this request, so the request was given up after repeated attempts.';
-
 export function createSlots(options: SlotsOptions): Slots {
-  const { ctx, lanes, suspects, gates, windows, waiting, committer, maxConcurrency, onLanded, onLost } =
-    options;
+  const { ctx, lanes, turns, gates, windows, waiting, committer, maxConcurrency, onLanded } = options;
   let inFlight = 0;
 
   const isOpen = (model: string): boolean => gates.isOpen(model);
@@ -53,7 +45,7 @@ export function createSlots(options: SlotsOptions): Slots {
       inFlight++;
       gates.noteSent(line.run.model);
       if (line.suspicion === 'free') send(line);
-      else void sendNoted(line);
+      else void sendAlone(line);
     }
   }
 
@@ -71,6 +63,10 @@ export function createSlots(options: SlotsOptions): Slots {
     const verdict = judgeAttempt(ctx, line, outcome, Math.random());
     // Before the slot is free: the gate of a model goes with its last line.
     tellOf(line.run.model, outcome, verdict);
+    if (verdict.kind === 'again' && turns.coversRetry(line, verdict.delayMs)) {
+      void retryInTurn(line, verdict.delayMs);
+      return;
+    }
     free(line);
     if (verdict.kind === 'finished') {
       committer.add(line.run, line.place, verdict.result);
@@ -80,7 +76,7 @@ export function createSlots(options: SlotsOptions): Slots {
     } else {
       lanes.putBack(line);
     }
-    if (line.suspicion !== 'free') void acquit(line, verdict.kind === 'finished');
+    if (line.suspicion !== 'free' && turns.has(line)) void turns.end(line, verdict.kind === 'finished');
     fill();
     onLanded(line.run);
   }
@@ -93,42 +89,19 @@ export function createSlots(options: SlotsOptions): Slots {
     else if (outcome.kind === 'failed' && outcome.code === 'request_timeout') windows.noteSilence(model);
   }
 
-  /** Notes durably which line is tried alone before it is sent, so that the next process knows it if this one dies. */
-  async function sendNoted(line: Line): Promise<void> {
-    suspects.began(line);
-    try {
-      const noted = await ctx.store.markTrying(line.run.ref, line.place);
-      if (noted === 'ok' && !line.run.stopped) return send(line);
-      if (noted === 'lost') onLost(line.run);
-    } catch (error) {
-      ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line cannot be noted before it is tried');
-    }
-    suspects.ended(line);
+  async function sendAlone(line: Line): Promise<void> {
+    if (await turns.begin(line)) return send(line);
     gates.noteUntold(line.run.model);
     free(line);
-    waiting.add(line, STORE_PAUSE_MS);
+    fill();
     onLanded(line.run);
   }
 
-  /** The line is no suspect any more; what came of it is stored before the next suspect's turn. */
-  async function acquit(line: Line, finished: boolean): Promise<void> {
-    line.suspicion = 'free';
-    try {
-      if (finished) await committer.flush();
-      else await ctx.store.markTrying(line.run.ref, null);
-    } catch (error) {
-      ctx.log.error({ err: error, batchId: line.run.batch.id }, 'a line tried alone cannot be noted');
-    }
-    suspects.ended(line);
-    fill();
-  }
-
-  /** Until that is stored no other suspect of the chunk goes: noted in its place, it would let this one start anew. */
-  function giveUp(run: ChunkRun, line: Line): void {
-    ctx.log.error({ batchId: run.batch.id, requestId: line.id }, 'a line killed the process; it is given up');
-    suspects.began(line);
-    committer.add(run, line.place, failedResult(line, 'request_crashed', CRASHED_MESSAGE));
-    void acquit(line, true);
+  async function retryInTurn(line: Line, delayMs: number): Promise<void> {
+    line.retries++;
+    await turns.hold(line, delayMs);
+    if (turns.has(line) && !line.run.stopped) send(line);
+    else settle(line, { kind: 'aborted' });
   }
 
   return {
@@ -136,7 +109,7 @@ export function createSlots(options: SlotsOptions): Slots {
     addRuns(runs) {
       for (const run of runs) {
         lanes.addRun(run);
-        if (run.poison !== null) giveUp(run, run.poison);
+        if (run.poison !== null) turns.giveUp(run, run.poison);
       }
       // Not before all are there: a model must not take every slot because its chunk was read first.
       fill();

@@ -4,8 +4,8 @@ import type { ChunkRun, Line } from '../engine/index.ts';
 export interface Suspects {
   /** True where the chunk's next line may be sent now. */
   mayTake(run: ChunkRun): boolean;
-  /** True where lines that were sent before may be sent again now. */
-  readonly mayRetry: boolean;
+  /** True where the line, which was sent before, may be sent again now. */
+  mayRetry(line: Line): boolean;
   /** A chunk was claimed, perhaps one with a prime suspect or an accused line. */
   addRun(run: ChunkRun): void;
   removeRun(run: ChunkRun): void;
@@ -15,7 +15,7 @@ export interface Suspects {
   landed(): void;
   /** A line that is not `free` is about to be noted and sent. */
   began(line: Line): void;
-  /** Its first attempt ended, or was not made. */
+  /** Its turn to be tried alone is over, or did not come about. */
   ended(line: Line): void;
 }
 
@@ -26,11 +26,11 @@ export interface Suspects {
  * nothing else is in flight. If the process dies of that as well, it was it.
  */
 export function createSuspects(): Suspects {
-  /** Chunks whose prime suspect has not ended. */
+  /** Chunks whose prime suspect's turn is not over. */
   const primes = new Set<ChunkRun>();
-  /** Chunks whose accused line has not ended. */
+  /** Chunks whose accused line's turn is not over. */
   const accused = new Set<ChunkRun>();
-  /** Suspects in flight, by chunk. */
+  /** Whose turn it is, by chunk. */
   const flying = new Map<ChunkRun, Line>();
   let inFlight = 0;
 
@@ -43,8 +43,9 @@ export function createSuspects(): Suspects {
       if (suspicion === 'prime') return flying.size === 0;
       return primes.size === 0 && !flying.has(run);
     },
-    get mayRetry() {
-      return accused.size === 0;
+    mayRetry({ run, suspicion }) {
+      if (accused.size > 0) return false;
+      return suspicion === 'free' || (primes.size === 0 && !flying.has(run));
     },
     addRun(run) {
       if (run.nextSuspicion === 'prime') primes.add(run);

@@ -12,6 +12,7 @@ import { createSteps } from './steps.ts';
 import { createSuspects } from './suspects.ts';
 import { createTicker } from './ticker.ts';
 import type { Ticker } from './ticker.ts';
+import { createTurns } from './turns.ts';
 import { createUpstreamGates } from './upstream-gates.ts';
 import { createWaitHeap } from './wait-heap.ts';
 
@@ -58,17 +59,17 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   });
   const waiting = createWaitHeap<Line>(ctx.clock, (line) => slots.retryDue(line));
   const committer = createCommitter({ ctx, onCommitted, onWritten: () => slots.fill() });
+  const turns = createTurns({ ctx, suspects, committer, onLost: dropRun, onEnded: () => slots.fill() });
   const slots = createSlots({
     ctx,
     lanes,
-    suspects,
+    turns,
     gates,
     windows,
     waiting,
     committer,
     maxConcurrency,
     onLanded,
-    onLost: dropRun,
   });
   const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack });
   const claims = createClaims({
@@ -162,6 +163,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     unsubscribe();
     for (const lane of lanes.all.values()) lanes.stop(lane);
     waiting.clear();
+    turns.endHolds();
   }
 
   /** Resolves when nothing is in flight; what is left after `graceMs` is aborted. */

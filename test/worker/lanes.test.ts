@@ -83,6 +83,24 @@ describe('picking the next line', () => {
     lanes.putBack(first);
     expect(lanes.takeNext(open)).toBe(first);
   });
+
+  it('passes over a suspect that is due again while another one of its chunk has its turn', () => {
+    const suspects = createSuspects();
+    const lanes = createLanes(suspects, createModelWindows({ maxConcurrency: 64 }));
+    lanes.addRun(fakeRun({ batch: 'b', lines: 3 }));
+    const [suspect, free, other] = Array.from({ length: 3 }, () => lanes.takeNext(open) as Line);
+    if (suspect === undefined || free === undefined || other === undefined) return expect.unreachable();
+    suspects.began(other);
+    suspect.suspicion = 'suspect';
+    free.suspicion = 'free';
+    for (const line of [suspect, free]) {
+      lanes.landed(line);
+      lanes.putBack(line);
+    }
+    expect([lanes.takeNext(open), lanes.takeNext(open), lanes.readyLines]).toEqual([free, null, 1]);
+    suspects.ended(other);
+    expect([lanes.takeNext(open), lanes.readyLines]).toEqual([suspect, 0]);
+  });
 });
 
 describe('the figures of the lanes', () => {

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import { isTerminal } from '../../src/engine/index.ts';
-import type { Engine } from '../../src/engine/index.ts';
+import type { Engine, Store, Upstream } from '../../src/engine/index.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import type { Worker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
@@ -192,6 +192,41 @@ describe('an upstream that is down', () => {
   });
 });
 
+describe('a chunk that another worker has now', () => {
+  it('leaves no gate behind, also where its last request finds the upstream unreachable', async () => {
+    const clock = createFakeClock();
+    const storage = createMemoryStorage();
+    let isLost = false;
+    const store: Store = {
+      ...storage.store,
+      claimChunks: async (query) => (isLost ? [] : await storage.store.claimChunks(query)),
+    };
+    const scripted = createScriptedUpstream(() => 'hold');
+    const upstream: Upstream = {
+      ...scripted,
+      send(request, settle) {
+        scripted.send(request, settle);
+        return () => setImmediate(settle, unreachable);
+      },
+    };
+    const log = createRecordingLog();
+    const settings = { retryBaseMs: 3_600_000 };
+    const engine = await startEngine({ storage: { ...storage, store }, upstream, clock, log, settings });
+    await submit(engine, inputLines(2));
+    await vi.waitFor(() => expect(scripted.held).toHaveLength(2));
+    isLost = true;
+    await storage.store.releaseDeadLeases(clock.now());
+    scripted.held[0]?.settle(answer({}));
+    await vi.waitFor(() => {
+      clock.advance(20);
+      expect(log.entries.map((entry) => entry.message)).toContain(
+        'upstream cannot be reached; its lines wait',
+      );
+    });
+    await vi.waitFor(() => expect(clock.timers).toBe(1));
+  });
+});
+
 describe('a model that never answers', () => {
   it('holds a fiftieth of the slots beside one that does, wherever their lines stand in the file', async () => {
     let deadBesideAlive = 0;
@@ -366,28 +401,37 @@ describe('after a crash', () => {
     expect((await ended(engine, id)).counts).toEqual({ total: 40, completed: 40, failed: 0 });
   });
 
-  it('a line that kills the process each time gets an error line once three died while they tried it, and the batch ends', async () => {
-    const storage = createMemoryStorage();
-    const isPoison = (body: string) => JSON.parse(body).n === 'line-3';
-    let deaths = 0;
-    let id = '';
-    // When the first one died, all lines were in flight.
-    for (; deaths < 4; deaths++) {
-      const upstream = createScriptedUpstream(({ body }) => (isPoison(body) ? 'hold' : answer({})));
-      const { batch, die } = await crash(storage, { upstream }, deaths === 0 ? inputLines(5) : []);
-      id = batch?.id ?? id;
-      await vi.waitFor(() => expect(upstream.held).toHaveLength(1));
-      die();
-    }
-    const upstream = createScriptedUpstream();
-    const engine = createTestEngine({ storage, upstream });
-    await startWorker(engine);
-    const batch = await ended(engine, id);
-    expect(batch.counts).toEqual({ total: 5, completed: 4, failed: 1 });
-    const [line] = await readResults(engine, batch.errorFileId);
-    expect(line).toMatchObject({ custom_id: 'line-3', error: { code: 'request_crashed' } });
-    expect(upstream.requests.some(({ body }) => isPoison(body))).toBe(false);
-  });
+  it.each([
+    ['each time', 1],
+    ['when it is sent again', 2],
+  ])(
+    'a line that kills the process %s gets an error line once three died while they tried it, and the batch ends',
+    async (_when, deadly) => {
+      const storage = createMemoryStorage();
+      const isPoison = (body: string) => JSON.parse(body).n === 'line-3';
+      let deaths = 0;
+      let id = '';
+      // When the first one died, all lines were in flight.
+      for (; deaths < 4; deaths++) {
+        const upstream = createScriptedUpstream(({ body }, attempt) => {
+          if (!isPoison(body)) return answer({});
+          return attempt === deadly ? 'hold' : answer({}, 503);
+        });
+        const { batch, die } = await crash(storage, { upstream }, deaths === 0 ? inputLines(5) : []);
+        id = batch?.id ?? id;
+        await vi.waitFor(() => expect(upstream.held).toHaveLength(1));
+        die();
+      }
+      const upstream = createScriptedUpstream();
+      const engine = createTestEngine({ storage, upstream });
+      await startWorker(engine);
+      const batch = await ended(engine, id);
+      expect(batch.counts).toEqual({ total: 5, completed: 4, failed: 1 });
+      const [line] = await readResults(engine, batch.errorFileId);
+      expect(line).toMatchObject({ custom_id: 'line-3', error: { code: 'request_crashed' } });
+      expect(upstream.requests.some(({ body }) => isPoison(body))).toBe(false);
+    },
+  );
 
   it('that a line is given up is stored before the next suspect is sent, which may be deadly too', async () => {
     const storage = createMemoryStorage();
