@@ -36,7 +36,14 @@ async function accusedStorage(clock: FakeClock) {
   const { id } = await submit(engine, inputLines(1, 'accused-'));
   await vi.waitFor(async () => expect((await engine.batches.get(OWNER, id)).status).toBe('in_progress'));
   await preparing.stop();
-  const query = { worker: 'dead', limit: 1, perModel: 1, idleBatchesOnly: false, minPriority: -100 };
+  const query = {
+    worker: 'dead',
+    limit: 1,
+    perModel: 1,
+    held: [],
+    idleBatchesOnly: false,
+    minPriority: -100,
+  };
   for (let deaths = 0; deaths < 2; deaths++) {
     const [claim] = await storage.store.claimChunks({ ...query, now: clock.now() });
     if (claim === undefined) return expect.unreachable();
