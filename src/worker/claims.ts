@@ -117,24 +117,22 @@ export function createClaims(options: {
 
   /** Reads the chunks and hands them over. One that cannot be read stays claimed for a while, or it would be next again. */
   async function open(claims: readonly ChunkClaim[]): Promise<void> {
-    const runs = new Map<ChunkClaim, ChunkRun>();
-    const errors: unknown[] = [];
-    for (const claim of claims) {
-      if (stopped) break;
-      try {
-        runs.set(claim, await ChunkRun.open(ctx, claim, maxConcurrency));
-        giveBacks.succeeded(nameOf(claim));
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    if (stopped) runs.clear();
-    else onRuns([...runs.values()]);
-    const rest = claims.filter((claim) => !runs.has(claim));
+    const opened = await Promise.allSettled(claims.map((claim) => ChunkRun.open(ctx, claim, maxConcurrency)));
+    const runs = stopped ? [] : opened.flatMap((run) => (run.status === 'fulfilled' ? [run.value] : []));
+    onRuns(runs);
+    const rest: ChunkClaim[] = [];
+    claims.forEach((claim, i) => {
+      if (opened[i]?.status === 'fulfilled') giveBacks.succeeded(nameOf(claim));
+      if (opened[i]?.status === 'rejected' || stopped) rest.push(claim);
+    });
     for (const claim of rest)
       void giveBacks.later(nameOf(claim), () => ctx.store.releaseChunks([refOf(claim)]));
-    if (errors.length > 0)
-      ctx.log.error({ err: errors[0], chunks: rest.map(nameOf) }, 'chunks cannot be read; they must wait');
+    const failed = opened.find((run) => run.status === 'rejected');
+    if (failed !== undefined)
+      ctx.log.error(
+        { err: failed.reason, chunks: rest.map(nameOf) },
+        'chunks cannot be read; they must wait',
+      );
   }
 
   async function refill(): Promise<void> {

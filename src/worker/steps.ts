@@ -3,7 +3,7 @@ import type { BatchStep, EngineContext } from '../engine/index.ts';
 import { createTasks } from './tasks.ts';
 
 /** Batches prepared or finalized at the same time. */
-const MAX_STEPS = 4;
+const MAX_STEPS = 8;
 
 export interface Steps {
   /** Claims and begins steps while there are some. */
@@ -16,16 +16,27 @@ export interface Steps {
 export function createSteps(ctx: EngineContext, worker: string, onEnd: () => void): Steps {
   const tasks = createTasks({ max: MAX_STEPS, clock: ctx.clock, log: ctx.log, onEnd });
 
+  function start(step: BatchStep): void {
+    tasks.start(
+      `${step.step} of ${step.batch.id}`,
+      (signal) => runStep(ctx, step, signal),
+      async () => void (await ctx.store.releaseBatchStep(step.batch.id, step.epoch)),
+    );
+  }
+
   return {
     async fill() {
-      while (tasks.free > 0) {
-        const step = await ctx.store.claimBatchStep(worker, ctx.clock.now());
-        if (step === null) return;
-        tasks.start(
-          `${step.step} of ${step.batch.id}`,
-          (signal) => runStep(ctx, step, signal),
-          async () => void (await ctx.store.releaseBatchStep(step.batch.id, step.epoch)),
+      for (let found = true; found && tasks.free > 0;) {
+        // At once, for then a store can make one write of them.
+        const claims = Array.from({ length: tasks.free }, () =>
+          ctx.store.claimBatchStep(worker, ctx.clock.now()),
         );
+        const claimed = await Promise.allSettled(claims);
+        for (const claim of claimed)
+          if (claim.status === 'fulfilled' && claim.value !== null) start(claim.value);
+        const failed = claimed.find((claim) => claim.status === 'rejected');
+        if (failed !== undefined) throw failed.reason;
+        found = claimed.every((claim) => claim.status === 'fulfilled' && claim.value !== null);
       }
     },
     stop: () => tasks.stop(),

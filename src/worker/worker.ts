@@ -90,15 +90,18 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     ticker?.wake();
   }
 
-  const parts: readonly (() => Promise<void>)[] = [
-    expireBatches,
-    () => laneStops.check(),
-    () => steps.fill(),
-    () => {
-      claims.noteWork();
-      return claims.refill();
-    },
-    () => deliveries.fill(),
+  /** First those that stop batches; then those that begin something, all at once, for then a store can make one write of theirs. */
+  const parts: readonly (readonly (() => Promise<void>)[])[] = [
+    [expireBatches],
+    [() => laneStops.check()],
+    [
+      () => steps.fill(),
+      () => {
+        claims.noteWork();
+        return claims.refill();
+      },
+      () => deliveries.fill(),
+    ],
   ];
 
   /** Each part is done even where one before it fails. Rejects with the first failure. */
@@ -106,7 +109,9 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     // First: on a full disk the rest fails, and this may make room.
     housekeeping.fill();
     const failures: unknown[] = [];
-    for (const part of parts) await part().catch((error: unknown) => failures.push(error));
+    for (const part of parts) {
+      await Promise.all(part.map((look) => look().catch((error: unknown) => failures.push(error))));
+    }
     dropStrays();
     slots.fill();
     if (failures.length > 0) throw failures[0];
