@@ -29,6 +29,9 @@ export type Verdict =
 /** One scan both checks an answer and finds its `usage`, the only part that is ever parsed. */
 const answerScanner = createJsonScanner(['usage']);
 
+/** A longer body that is not JSON is not made a string of: with escapes for all its bytes that would be too long a one. */
+const MAX_TEXT_BYTES = 64 * 1024 * 1024;
+
 /** Judges one attempt. Pure but for the clock and `random` (in [0, 1), spreads the retries). */
 export function judgeAttempt(ctx: EngineContext, line: Line, outcome: Outcome, random: number): Verdict {
   if (outcome.kind === 'aborted') return outcome;
@@ -51,7 +54,9 @@ function resultOf(line: Line, outcome: Outcome & { kind: 'answer' | 'failed' }):
     const written = answerLine({ id, customId, status, requestId, body, hasLineBreaks });
     return { line: written, succeeded, usage: usage ?? NO_USAGE };
   }
-  if (succeeded) return failedResult(line, 'invalid_response', notJsonMessage(outcome));
+  if (succeeded || body.length > MAX_TEXT_BYTES) {
+    return failedResult(line, 'invalid_response', notJsonMessage(outcome));
+  }
   const written = textAnswerLine({ id: line.id, customId: line.customId, status, requestId, body });
   return { line: written, succeeded: false, usage: NO_USAGE };
 }

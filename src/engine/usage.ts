@@ -14,14 +14,17 @@ interface WireUsage {
   readonly total_tokens?: unknown;
 }
 
+/** What takes more than this is no usage, and not worth parsing. */
+const MAX_USAGE_BYTES = 64 * 1024;
+
 /**
  * Reads the `usage` of an answer, the valid JSON in [start, end): of a chat completion or an embedding
  * (`prompt_tokens`, `completion_tokens`) or of a response (`input_tokens`, `output_tokens`). Null where there is
- * none (`start` is −1) or it is no object. What is no number of at least 0 counts as absent: 0, or for the total
+ * none (`start` is −1), it is no object or absurdly long. What is no number of at least 0 counts as absent: 0, or for the total
  * the sum of input and output. Fractions are cut; counts end at 2^53 − 1.
  */
 export function readUsage(bytes: Uint8Array, start: number, end: number): Usage | null {
-  if (start === -1) return null;
+  if (start === -1 || end - start > MAX_USAGE_BYTES) return null;
   const parsed: unknown = JSON.parse(asBuffer(bytes).toString('utf8', start, end));
   if (typeof parsed !== 'object' || parsed === null || Array.isArray(parsed)) return null;
   const usage: WireUsage = parsed;

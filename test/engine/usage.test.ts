@@ -24,6 +24,10 @@ describe('readUsage', () => {
     });
   });
 
+  it('takes what is absurdly long for none', () => {
+    expect(read(`{"prompt_tokens":8,"note":"${'x'.repeat(65_536)}"}`)).toBeNull();
+  });
+
   it('reads the usage of a response', () => {
     const json = `{"input_tokens":36,"input_tokens_details":{"cached_tokens":6},
       "output_tokens":87,"output_tokens_details":{"reasoning_tokens":7},"total_tokens":123}`;
