@@ -13,6 +13,8 @@ import type { DataPaths } from './paths.ts';
  * way, however slow, holds one.
  */
 const BLOCK_BYTES = 256 * 1024;
+/** What comes in pieces of at least this size is not gathered. */
+const LARGE_BYTES = 128 * 1024;
 /** So many bytes are synced while more are written, so that the end of a large blob need not wait for all of them. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 
@@ -49,6 +51,7 @@ class DiskBlobWriter implements BlobWriter {
 
   write(bytes: Uint8Array): Promise<void> {
     return this.#step('open', 'open', async () => {
+      if (this.#filled === 0 && bytes.length >= LARGE_BYTES) return await this.#append(bytes);
       let taken = 0;
       while (taken < bytes.length) {
         const part = bytes.subarray(taken, taken + BLOCK_BYTES - this.#filled);
@@ -94,13 +97,16 @@ class DiskBlobWriter implements BlobWriter {
   }
 
   async #flush(): Promise<void> {
-    const bytes = this.#block.subarray(0, this.#filled);
+    await this.#append(this.#block.subarray(0, this.#filled));
+    this.#filled = 0;
+  }
+
+  async #append(bytes: Uint8Array): Promise<void> {
     const writing = writeFully(this.#handle, bytes, this.#written);
     // Meanwhile, for the writing happens in another thread.
     this.#hash.update(bytes);
     await writing;
     this.#written += bytes.length;
-    this.#filled = 0;
     this.#unsynced += bytes.length;
     if (this.#unsynced >= SYNC_BYTES) await this.#syncAhead();
   }
