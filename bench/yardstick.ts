@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { cpuSeconds, firstMessage, startNode } from './processes.ts';
 import type { BenchUpstream } from './upstream.ts';
 
-export type YardstickKind = 'dispatch' | 'pipeline';
+/** `ceiling`: of the model server itself. */
+export type YardstickKind = 'dispatch' | 'pipeline' | 'ceiling';
 
 export interface Speed {
   readonly itemsPerSecond: number;
@@ -23,7 +24,7 @@ export async function runYardstick(upstream: BenchUpstream, options: YardstickOp
   const { kind, requests, warmUp, concurrency, inputFile } = options;
   const [warm, all] = await upstream.watch(warmUp, requests);
   const child = startNode(0, [
-    'bench/programs/yardstick.ts',
+    kind === 'ceiling' ? 'bench/programs/ceiling.ts' : 'bench/programs/yardstick.ts',
     ...[kind, upstream.url, requests, concurrency, inputFile].map(String),
   ]);
   const exited = once(child, 'exit');

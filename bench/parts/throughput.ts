@@ -34,11 +34,13 @@ export const throughput: Part = {
 
 async function measure(context: BenchContext, upstream: BenchUpstream, inputFile: string): Promise<Figure[]> {
   const yardstick = { ...YARDSTICK, inputFile };
+  const ceiling: Speed[] = [];
   const bare: Speed[] = [];
   const pipeline: Speed[] = [];
   const service: (Speed & { readonly peak: number })[] = [];
   for (let run = 1; run <= context.runs; run++) {
     // In turns, so that a machine that drifts hurts all of them.
+    ceiling.push(await runYardstick(upstream, { ...yardstick, kind: 'ceiling' }));
     bare.push(await runYardstick(upstream, { ...yardstick, kind: 'dispatch' }));
     pipeline.push(await runYardstick(upstream, { ...yardstick, kind: 'pipeline' }));
     service.push(await runBatch(context, upstream));
@@ -47,6 +49,11 @@ async function measure(context: BenchContext, upstream: BenchUpstream, inputFile
   const speeds = (all: readonly Speed[]): number[] => all.map((speed) => speed.itemsPerSecond);
   const ratios = service.map((speed, i) => speed.itemsPerSecond / (pipeline[i]?.itemsPerSecond ?? NaN));
   return [
+    {
+      name: 'the model server itself, requests sent many at a time',
+      unit: 'requests/s',
+      values: speeds(ceiling),
+    },
     { name: 'bare undici dispatch', unit: 'items/s', values: speeds(bare) },
     { name: LOOP, unit: 'items/s', values: speeds(pipeline) },
     { name: 'the service', unit: 'items/s', values: speeds(service), goal: atLeast(12_000, '≥ 12,000') },
