@@ -62,12 +62,12 @@ export const staleWorkers: Fault = {
 async function tryStaleWorker(scope: Scope, { verb, passed, thawAt }: Case): Promise<void> {
   const storage = await openStorage(scope);
   const frozen = freezeStore(storage.store, verb, passed);
-  const stale = await startWorker(scope, { ...storage, store: frozen }, 'stale');
+  const stale = await startWorker(scope, { ...storage, store: frozen.store }, 'stale');
   // Before its worker is stopped, which waits for its writes.
   scope.defer(() => frozen.thaw());
   const lines = Array.from({ length: LINES }, (_, i) => inputLine(`line-${i}`, { model: `m${i % MODELS}` }));
   const batch = await submit(stale.engine, lines);
-  await waitFor('the worker is frozen', () => frozen.waiting > 0);
+  await waitFor('the worker is frozen', () => frozen.isFrozen);
 
   const successor = await startWorker(scope, storage, 'successor');
   const hasEnded = async (): Promise<boolean> => isTerminal((await getBatch(successor.engine, batch)).status);
