@@ -7,7 +7,7 @@ import { runProgram } from './program.ts';
 const FAILPOINTS = new URL('failpoints.ts', import.meta.url);
 const LINES = 500;
 /** `npm test` tries every so many of them. */
-const QUICK_STEP = 8;
+const QUICK_STEP = 5;
 
 export const killAtEachPoint: Fault = {
   family: 'kill',
