@@ -2,10 +2,11 @@
 /** The process: reads the settings, starts the service, stops it on a signal. */
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
-import { pino } from 'pino';
 import type { Logger } from 'pino';
 import { ConfigError, isLoopback, loadConfig } from './config.ts';
 import type { Config } from './config.ts';
+import { createLog } from './log.ts';
+import type { Log } from './log.ts';
 import { startService } from './service.ts';
 import type { Service } from './service.ts';
 
@@ -43,21 +44,24 @@ function announce(config: Config, service: Service, log: Logger): void {
 }
 
 /** The first signal stops gracefully, a second one at once. */
-function stopOnSignals(service: Service, log: Logger): void {
+function stopOnSignals(service: Service, { logger, exit }: Log): void {
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      if (stopping) process.exit(1);
+      if (stopping) return exit(1);
       stopping = true;
-      log.info({ signal }, 'stopping');
+      logger.info({ signal }, 'stopping');
       service.stop().then(
         () => {
-          log.info({}, 'stopped');
-          process.exit(0);
+          logger.info({}, 'stopped');
+          exit(0);
         },
         (error: unknown) => {
-          log.error({ err: error }, 'stopped with an error; unfinished lines run again after the next start');
-          process.exit(1);
+          logger.error(
+            { err: error },
+            'stopped with an error; unfinished lines run again after the next start',
+          );
+          exit(1);
         },
       );
     });
@@ -65,17 +69,18 @@ function stopOnSignals(service: Service, log: Logger): void {
 }
 
 const config = readConfig();
-const log = pino({ level: config.LOG_LEVEL, base: null, timestamp: pino.stdTimeFunctions.isoTime });
+const log = createLog(config.LOG_LEVEL);
 // A process in an unknown state must not go on: the next start resumes from what is committed.
 process.on('uncaughtException', (error) => {
-  log.fatal({ err: error }, 'unexpected error');
-  process.exit(1);
+  log.logger.fatal({ err: error }, 'unexpected error');
+  log.exit(1);
 });
 try {
-  const service = await startService(config, log);
-  announce(config, service, log);
+  const service = await startService(config, log.logger);
+  announce(config, service, log.logger);
   stopOnSignals(service, log);
 } catch (error) {
-  log.fatal({ err: error }, `cannot start: ${error instanceof Error ? error.message : String(error)}`);
-  process.exit(1);
+  const reason = error instanceof Error ? error.message : String(error);
+  log.logger.fatal({ err: error }, `cannot start: ${reason}`);
+  log.exit(1);
 }

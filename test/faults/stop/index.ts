@@ -10,6 +10,7 @@ import {
   stopWithQuickCalls,
   stopWithSlowCalls,
 } from './running.ts';
+import { stopWithoutReader, stopWithStuckReader } from './log-readers.ts';
 import { stopDownloading, stopUploading } from './transfers.ts';
 import type { StopSignal } from './stopping.ts';
 
@@ -46,10 +47,16 @@ const transfers: readonly Scenario[] = [
   { name: 'a download', times: 2, run: stopDownloading },
 ];
 
+const logReaders: readonly Scenario[] = [
+  { name: 'the reader of the log is gone', times: 2, run: stopWithoutReader },
+  { name: 'the reader of the log is stuck', times: 2, run: stopWithStuckReader },
+];
+
 export const stopFaults: readonly Fault[] = [
   stopFault('with requests in flight, once or twice', inFlight),
   stopFault('while preparing or finalizing', steps),
   stopFault('during an upload or a download', transfers),
+  stopFault('while nobody reads the log', logReaders),
 ];
 
 function stopFault(name: string, scenarios: readonly Scenario[]): Fault {
