@@ -1,9 +1,12 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { atMost, median, MIB } from '../part.ts';
 import type { Figure, Part } from '../part.ts';
 import { repeat, warmUp, withService } from '../running.ts';
 
+/** Much longer than the pauses between two steps of it, and it may be seen only at its end. */
+const TRIM_PAUSE_MS = 10_000;
 const LENGTHS = [10_000, 100_000, 1_000_000];
 
 interface Run {
@@ -33,7 +36,7 @@ export const length: Part = {
           }),
         );
       }
-      const growth = (databaseBytes(dataDir) - before) / MIB;
+      const growth = ((await trimmedBytes(dataDir)) - before) / MIB;
       return [
         ...figures(byLength),
         { name: 'growth of the database', unit: 'MiB', values: [growth], goal: atMost(1) },
@@ -65,6 +68,15 @@ function figures(byLength: ReadonlyMap<number, readonly Run[]>): Figure[] {
     );
   }
   return found;
+}
+
+/** The service gives free pages back bit by bit: waits until the file has kept its size for a while. */
+async function trimmedBytes(dataDir: string): Promise<number> {
+  for (let last = Infinity; ; await sleep(TRIM_PAUSE_MS)) {
+    const bytes = databaseBytes(dataDir);
+    if (bytes === last) return bytes;
+    last = bytes;
+  }
 }
 
 /** Without the write-ahead log, which is cut back now and then. */

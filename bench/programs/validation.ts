@@ -6,8 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createDiskBlobStore, createDiskResultLog, openDataFolder } from '../../src/adapters/disk/index.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
-import { createEchoUpstream } from '../../src/adapters/upstream/index.ts';
-import { createEngine, prepareBatch } from '../../src/engine/index.ts';
+import { createHttpUpstream } from '../../src/adapters/upstream/index.ts';
+import { createEngine, prepareBatch, systemClock } from '../../src/engine/index.ts';
 import { inputFile } from '../input.ts';
 
 const [path = '', lines = '', lineBytes = ''] = process.argv.slice(2);
@@ -17,7 +17,14 @@ const engine = createEngine({
   store,
   blobs: await createDiskBlobStore({ folder }),
   results: await createDiskResultLog({ folder }),
-  upstream: createEchoUpstream(),
+  // Takes every model; nothing is ever sent.
+  upstream: createHttpUpstream({
+    baseUrl: 'http://127.0.0.1:9/v1',
+    apiKey: null,
+    requestTimeoutMs: 1000,
+    maxResponseBytes: 1000,
+    clock: systemClock,
+  }),
   settings: { maxBatchBytes: 2 ** 40, maxFileBytes: 2 ** 40 },
 });
 const file = await engine.files.upload({
@@ -42,7 +49,9 @@ async function validate(): Promise<void> {
     completionWindow: '24h',
     metadata: null,
   });
-  const step = await store.claimBatchStep('bench', Date.now());
+  let step = await store.claimBatchStep('bench', Date.now());
+  // The batch before was cancelled, and waits for its end.
+  while (step?.step === 'finalize') step = await store.claimBatchStep('bench', Date.now());
   if (step === null) throw new Error('the batch cannot be prepared');
   const idle = memory('VmRSS');
   // See proc(5): sets the peak to what is resident now.
@@ -54,7 +63,8 @@ async function validate(): Promise<void> {
   const seconds = (performance.now() - from) / 1000;
   delay.disable();
   const batch = await store.getBatch('bench', step.batch.id);
-  if (batch?.status !== 'in_progress') throw new Error(`the batch is ${String(batch?.status)}`);
+  if (batch?.status !== 'in_progress')
+    throw new Error(`the batch is ${String(batch?.status)}: ${batch?.errors?.[0]?.message}`);
   await store.cancelBatch('bench', step.batch.id, Date.now());
   process.send?.({
     seconds,

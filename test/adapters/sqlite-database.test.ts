@@ -2,7 +2,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import { migrate } from '../../src/adapters/sqlite/migrate.ts';
 import { openDatabase } from '../../src/adapters/sqlite/open.ts';
@@ -18,6 +18,8 @@ import {
   T0,
   wholeSegment,
 } from '../helpers/store-fixtures.ts';
+
+const MB = 1024 * 1024;
 
 async function temporaryPath(): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'anyllm-sqlite-'));
@@ -112,6 +114,23 @@ describe('a SQLite database', () => {
     // A finished batch leaves its row and its entries in a few indexes; its 50 chunks alone would be 10 KB.
     expect(many - few).toBeLessThan(90 * 3000);
     await store.close();
+    expect(open(path).pragma('integrity_check', { simple: true })).toBe('ok');
+  });
+
+  it('gives the room of a large batch back when it has ended', async () => {
+    const path = await temporaryPath();
+    const store = openSqliteStore({ path });
+    onTestFinished(() => store.close());
+    const before = (await stat(path)).size;
+    const { id } = await startBatch(store, {}, chunksOf(25_000));
+    for (let chunks = await claim(store); chunks.length > 0; chunks = await claim(store)) {
+      const segments = chunks.map(({ chunk }) => wholeSegment(chunk));
+      await store.commitSegments(segments, T0);
+    }
+    const during = (await stat(path)).size;
+    expect(during).toBeGreaterThan(before + 3 * MB);
+    await store.finishBatch(finishOf(await claimStepOf(store, id), 'completed'));
+    await vi.waitFor(async () => expect((await stat(path)).size).toBeLessThan(before + 1.1 * MB), 10_000);
     expect(open(path).pragma('integrity_check', { simple: true })).toBe('ok');
   });
 });

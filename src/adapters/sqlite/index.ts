@@ -16,6 +16,7 @@ import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
+import { createTrim } from './trim.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
@@ -32,6 +33,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   const probe = db.prepare('select count(*) from migrations');
 
   const group = createCommitGroup(db);
+  const trim = createTrim(db);
   const { reads, writes } = splitVerbs({
     ...createFileVerbs(db, insertFile),
     ...createBatchVerbs(db, reader, insertEvent),
@@ -56,11 +58,22 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
       return await expireFiles(now, limit);
     },
     releaseDeadLeases,
+    finishBatch: async (options) => {
+      const finished = await joined.finishBatch(options);
+      trim.start();
+      return finished;
+    },
+    purgeEvents: async (before) => {
+      const purged = await joined.purgeEvents(before);
+      trim.start();
+      return purged;
+    },
     ping: async () => {
       probe.get();
     },
     close: async () => {
       group.flush();
+      trim.stop();
       db.close();
     },
   });

@@ -13,6 +13,8 @@ const WAL_LIMIT_BYTES = 16 * 1024 * 1024;
 export function openDatabase(path: string): Database.Database {
   const db = new Database(path, { timeout: BUSY_TIMEOUT_MS });
   try {
+    // Only before the first table is made; see trim.ts.
+    db.pragma('auto_vacuum = incremental');
     db.pragma('journal_mode = wal');
     // On every connection: a new database reads as FULL, but a reopened one in WAL mode as NORMAL, under which
     // power loss takes back what was answered.
