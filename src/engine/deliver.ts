@@ -91,7 +91,7 @@ export function decideDelivery(
 }
 
 /** The JSON that is posted. A terminal event also tells the batch's counts and files, which no longer change. */
-async function eventBody(ctx: EngineContext, event: EventRecord): Promise<string> {
+export async function eventBody(ctx: EngineContext, event: EventRecord): Promise<string> {
   const batch = isTerminalEvent(event.type) ? await ctx.store.getBatch(event.owner, event.batchId) : null;
   return JSON.stringify({
     id: event.id,

@@ -1,4 +1,6 @@
 import type { Batch } from './batch.ts';
+import { createBatchWatch } from './batch-watch.ts';
+import type { StartedWatch, WatchRequest } from './batch-watch.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 import { BlobLock } from './blob-lock.ts';
@@ -7,6 +9,8 @@ import { DEFAULT_SETTINGS } from './context.ts';
 import type { EngineContext, EngineSettings } from './context.ts';
 import { storageError } from './errors.ts';
 import type { FileRecord } from './file.ts';
+import { openFinishedLines } from './finished-lines.ts';
+import type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
 import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files.ts';
 import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
 import { readLines } from './outcomes.ts';
@@ -55,6 +59,10 @@ export interface Engine {
     cancel(owner: string, id: string): Promise<Batch>;
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
     lines(owner: string, id: string): AsyncIterable<LineOutcome>;
+    /** The same as result lines, byte for byte, and what was finished since an earlier call. */
+    openLines(request: FinishedLinesRequest): Promise<FinishedLines>;
+    /** Tells a listener how a batch goes on, until its end. */
+    watch(request: WatchRequest): Promise<StartedWatch>;
   };
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
@@ -82,6 +90,7 @@ export function createEngine(parts: EngineParts): Engine {
       for (const listener of listeners) listener();
     },
   };
+  const watch = createBatchWatch(ctx);
   return {
     files: {
       receive: (source) => receiveUpload(ctx, source),
@@ -97,6 +106,8 @@ export function createEngine(parts: EngineParts): Engine {
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
+      openLines: (request) => told(openFinishedLines(ctx, request)),
+      watch: (request) => told(watch.start(request)),
     },
     ping: () => ctx.store.ping(),
     onWake(listener) {

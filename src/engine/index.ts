@@ -22,6 +22,9 @@ export { isTerminal, parseCompletionWindow } from './batch.ts';
 export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './batch.ts';
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { LineOutcome } from './outcomes.ts';
+export type { BatchNews, StartedWatch, WatchRequest } from './batch-watch.ts';
+export type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
+export type { LiveStore, LoggedSegment } from './live-store.ts';
 export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from './event.ts';
 export { quotedList } from './values.ts';
 

@@ -3,8 +3,8 @@ import type { Batch } from './batch.ts';
 import { getBatch } from './batches.ts';
 import type { EngineContext } from './context.ts';
 import { getFile, readFile } from './files.ts';
+import { readRunningLines } from './finished-lines.ts';
 import { splitLines } from './lines.ts';
-import { readOrderedLines } from './ordered-lines.ts';
 
 /** The outcome of one line, parsed from its result line. */
 export interface LineOutcome {
@@ -21,7 +21,7 @@ export interface LineOutcome {
 
 /**
  * The lines of a batch with their outcomes: of an ended batch all of them, first the output file's, then the
- * error file's; of a running one those that are finished, in input order. `batch_not_found` as `getBatch`.
+ * error file's; of a running one those that are finished, in the order in which they were. `batch_not_found` as `getBatch`.
  */
 export async function* readLines(
   ctx: EngineContext,
@@ -47,9 +47,8 @@ async function* readEndedLines(ctx: EngineContext, batch: Batch): AsyncGenerator
 }
 
 async function* readFinishedLines(ctx: EngineContext, batch: Batch): AsyncGenerator<LineOutcome> {
-  for await (const lines of readOrderedLines(ctx, batch.id, null)) {
-    for (const line of lines) if (line.bytes !== null) yield parseOutcome(line.bytes, line.succeeded);
-  }
+  for await (const { bytes, succeeded } of readRunningLines(ctx, batch.id))
+    yield parseOutcome(bytes, succeeded);
 }
 
 function parseOutcome(line: Uint8Array, succeeded: boolean): LineOutcome {

@@ -46,10 +46,19 @@ export interface ResultLog {
   append(batchId: string, parts: readonly Uint8Array[]): Promise<{ readonly position: number }>;
   /** Exactly the bytes [position, position + length). */
   read(batchId: string, position: number, length: number): Promise<Buffer>;
+  /** Opens the log for reading, also of what is in it when it is dropped meanwhile. Rejects where there is none. */
+  open(batchId: string): Promise<LogReader>;
   /** Removes the log; a missing one is no error. */
   drop(batchId: string): Promise<void>;
   /** The batches that have a log. */
   list(): AsyncIterable<string>;
+  close(): Promise<void>;
+}
+
+/** A log that stays readable until it is closed. */
+export interface LogReader {
+  /** Exactly the bytes [position, position + length). */
+  read(position: number, length: number): Promise<Buffer>;
   close(): Promise<void>;
 }
 

@@ -8,9 +8,11 @@ import { batchRoutes } from './batches.ts';
 import { answerBadUrl, createClientErrorHandler } from './client-errors.ts';
 import { lingerAfterEarlyAnswers } from './early-answer.ts';
 import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
+import { eventRoutes } from './events.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
+import { resultRoutes } from './results.ts';
 import { stopInOrder } from './stopping.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
@@ -82,6 +84,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(healthRoutes, { engine, isReady });
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });
+  app.register(resultRoutes, { engine });
+  app.register(eventRoutes, { engine });
   return app;
 }
 

@@ -40,7 +40,7 @@ export function observeRequests(app: FastifyInstance, clock: Clock): void {
     reply.header('openai-processing-ms', String(elapsedMs(request, clock)));
     // Fastify adds a charset, which JSON does not have.
     const type = reply.getHeader('content-type');
-    if (typeof type === 'string' && type.startsWith('application/json')) {
+    if (typeof type === 'string' && /^application\/json(?:;|$)/.test(type)) {
       reply.header('content-type', 'application/json');
     }
   });

@@ -28,6 +28,11 @@ export const listBatchesQuery = z.object({ limit: given(integerText), after: giv
 const expiresAfter = <S extends z.ZodType>(seconds: S) =>
   z.object({ anchor: z.literal('created_at'), seconds });
 
+export const listResultsQuery = z.object({
+  status: given(z.enum(['succeeded', 'failed'])),
+  after: given(z.string()),
+});
+
 /** The fields of an upload, besides its file. */
 export const uploadForm = z.object({
   purpose: z.string(),
@@ -95,14 +100,21 @@ export function toBatchObject(batch: Batch) {
     expired_at: toUnixSeconds(batch.expiredAt),
     cancelling_at: toUnixSeconds(batch.cancellingAt),
     cancelled_at: toUnixSeconds(batch.cancelledAt),
-    request_counts: {
-      total: batch.counts.total,
-      completed: batch.counts.completed,
-      failed: batch.counts.failed,
-    },
-    usage: toUsageObject(batch.usage),
+    ...toProgressMembers(batch),
     metadata: batch.metadata,
     ...addedFields(batch),
+  };
+}
+
+/** How far a batch is. */
+export function toProgressObject(batch: Batch) {
+  return { id: batch.id, object: 'batch.progress', status: batch.status, ...toProgressMembers(batch) };
+}
+
+function toProgressMembers({ counts, usage }: Batch) {
+  return {
+    request_counts: { total: counts.total, completed: counts.completed, failed: counts.failed },
+    usage: toUsageObject(usage),
   };
 }
 

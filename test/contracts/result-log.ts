@@ -136,6 +136,18 @@ function describeDropping(it: LogIt): void {
     expect(await results.read(B, 0, 3)).toEqual(Buffer.from('bbb'));
   });
 
+  it('stays readable, when it was dropped, to whoever had opened it', async ({ results }) => {
+    await expect(results.open(A)).rejects.toThrow(/./);
+    await results.append(A, [Buffer.from('0123456789')]);
+    const reader = await results.open(A);
+    await results.drop(A);
+    await results.append(A, [Buffer.from('new')]);
+    expect(await reader.read(3, 4)).toEqual(Buffer.from('3456'));
+    await expect(reader.read(8, 3)).rejects.toThrow(/ends at byte 10/);
+    await reader.close();
+    expect(await results.read(A, 0, 3)).toEqual(Buffer.from('new'));
+  });
+
   it('begins anew after a drop', async ({ results }) => {
     await results.append(A, [Buffer.from('before')]);
     await results.read(A, 0, 6);

@@ -27,6 +27,14 @@ export async function createDiskResultLog({ folder }: { readonly folder: DataFol
     }),
     read: (batchId, position, length) =>
       readers.use(batchId, (handle) => readFully(handle, `the result log of ${batchId}`, position, length)),
+    async open(batchId) {
+      const handle = await open(logPath(results, batchId), 'r');
+      return {
+        read: async (position, length) =>
+          await readFully(handle, `the result log of ${batchId}`, position, length),
+        close: () => handle.close(),
+      };
+    },
     async drop(batchId) {
       // Not synced: if power loss brings it back, it is the log of an ended batch, and the next sweep drops it.
       await rm(logPath(results, batchId), { force: true });

@@ -9,6 +9,13 @@ interface Log {
 /** Result logs in memory. All bytes are copied on their way in and out. */
 export function createMemoryResultLog(): ResultLog {
   const logs = new Map<string, Log>();
+
+  function find(batchId: string): Log {
+    const log = logs.get(batchId);
+    if (log === undefined) throw new Error(`there is no result log of ${batchId}`);
+    return log;
+  }
+
   return {
     async append(batchId, parts) {
       let log = logs.get(batchId);
@@ -18,12 +25,14 @@ export function createMemoryResultLog(): ResultLog {
       return { position };
     },
     async read(batchId, position, length) {
-      const log = logs.get(batchId);
-      if (log === undefined) throw new Error(`there is no result log of ${batchId}`);
-      const end = position + length;
-      if (end > log.end)
-        throw new Error(`the result log of ${batchId} ends at byte ${log.end}, before byte ${end}`);
-      return Buffer.from(log.bytes.subarray(position, end));
+      return copyOf(find(batchId), batchId, position, length);
+    },
+    async open(batchId) {
+      const log = find(batchId);
+      return {
+        read: async (position, length) => copyOf(log, batchId, position, length),
+        close: async () => {},
+      };
     },
     async drop(batchId) {
       logs.delete(batchId);
@@ -33,6 +42,13 @@ export function createMemoryResultLog(): ResultLog {
     },
     close: async () => {},
   };
+}
+
+function copyOf(log: Log, batchId: string, position: number, length: number): Buffer {
+  const end = position + length;
+  if (end > log.end)
+    throw new Error(`the result log of ${batchId} ends at byte ${log.end}, before byte ${end}`);
+  return Buffer.from(log.bytes.subarray(position, end));
 }
 
 function appendPart(log: Log, part: Uint8Array): void {

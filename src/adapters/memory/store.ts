@@ -3,6 +3,7 @@ import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
+import { createLiveVerbs } from './store/live.ts';
 import type { StoreState } from './store/state.ts';
 
 /**
@@ -15,6 +16,7 @@ export function createMemoryStore(): Store {
     batches: new Map(),
     events: new Map(),
     deliveries: new Map(),
+    segmentSeq: 0,
   };
   return {
     ...createFileVerbs(state),
@@ -22,6 +24,7 @@ export function createMemoryStore(): Store {
     ...createStepVerbs(state),
     ...createChunkVerbs(state),
     ...createDeliveryVerbs(state),
+    ...createLiveVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

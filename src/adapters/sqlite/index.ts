@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import type { LiveStore } from '../../engine/live-store.ts';
 import type { Store } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs } from './batches.ts';
@@ -11,6 +12,7 @@ import { createFileVerbs, createInsertFile } from './files.ts';
 import { createFinishVerb } from './finish.ts';
 import { createCommitGroup } from './group-commit.ts';
 import { createLeaseVerbs } from './leases.ts';
+import { createLiveVerbs } from './live.ts';
 import { openDatabase } from './open.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
@@ -44,6 +46,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createSegmentVerbs(db),
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
+    ...createLiveVerbs(db),
   });
   const joined = group.join(writes);
   // What must work on a full disk: to start, and to remove something from it.
@@ -89,14 +92,17 @@ type ReadVerb =
   | 'isBatchLive'
   | 'readChunks'
   | 'readSegments'
-  | 'findStoppedBatches';
+  | 'findStoppedBatches'
+  | keyof LiveStore;
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
   const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
-  const { readChunks, readSegments, findStoppedBatches, ...writes } = others;
+  const { readChunks, readSegments, findStoppedBatches, readSegmentsAfter, readBatchEvents, ...writes } =
+    others;
   const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
-  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches }, writes };
+  const live = { readSegmentsAfter, readBatchEvents };
+  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches, ...live }, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };

@@ -28,7 +28,7 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
 
   function commit(segment: NewSegment, now: number): Fenced {
     const found = findClaimed(segment);
-    if (found === undefined || !addSegment(found, segment)) return 'lost';
+    if (found === undefined || !addSegment(state, found, segment)) return 'lost';
     if (isChunkDone(found)) endChunk(state.batches.get(segment.batchId) as BatchState, found, now);
     return 'ok';
   }
@@ -42,7 +42,8 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
         .map(({ chunk, done }) => ({ ...chunk, done }));
     },
     async readSegments(batchId, chunkNumber) {
-      return [...(state.batches.get(batchId)?.chunks.get(chunkNumber)?.segments ?? [])];
+      const segments = state.batches.get(batchId)?.chunks.get(chunkNumber)?.segments ?? [];
+      return segments.map(({ logPosition, lines }) => ({ chunkNumber, logPosition, lines }));
     },
     async claimChunks(query) {
       const room = createClaimRoom(query);
@@ -83,7 +84,8 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
 }
 
 /** Adds the segment's lines to the chunk; false, and nothing added, where one of them was done already. */
-function addSegment(found: ChunkState, { lines, logPosition, usage, chunkNumber }: NewSegment): boolean {
+function addSegment(state: StoreState, found: ChunkState, segment: NewSegment): boolean {
+  const { lines, logPosition, usage, chunkNumber } = segment;
   const done = withDone(found.done, lines.places);
   const finished = found.completed + found.failed + lines.places.length;
   if (countDone(done, found.chunk.lineCount) !== finished) return false;
@@ -93,7 +95,12 @@ function addSegment(found: ChunkState, { lines, logPosition, usage, chunkNumber 
   found.completed += completed;
   found.failed += lines.places.length - completed;
   found.usage = addUsage(found.usage, usage);
-  found.segments.push({ chunkNumber, logPosition, lines: encodeSegmentLines(lines) });
+  found.segments.push({
+    seq: ++state.segmentSeq,
+    chunkNumber,
+    logPosition,
+    lines: encodeSegmentLines(lines),
+  });
   return true;
 }
 

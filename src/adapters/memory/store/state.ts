@@ -11,6 +11,8 @@ export interface StoreState {
   readonly batches: Map<string, BatchState>;
   readonly events: Map<string, EventState>;
   readonly deliveries: Map<string, DeliveryState>;
+  /** The number of the last segment. */
+  segmentSeq: number;
 }
 
 export interface BatchState {
@@ -34,7 +36,8 @@ export interface ChunkState {
   completed: number;
   failed: number;
   usage: Usage;
-  readonly segments: SegmentRecord[];
+  /** `seq` rises with each commit of the store. */
+  readonly segments: (SegmentRecord & { readonly seq: number })[];
 }
 
 export interface EventState {
