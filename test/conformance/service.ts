@@ -1,0 +1,153 @@
+/** A service for all cases of one file, and the two ways in which they talk to it: the official SDK, and plain HTTP. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import OpenAI from 'openai';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect } from 'vitest';
+import { loadConfig } from '../../src/config.ts';
+import { startService } from '../../src/service.ts';
+import { startUpstreamServer } from '../helpers/upstream-server.ts';
+import type { Script } from '../helpers/upstream-server.ts';
+import { errorEnvelope } from './shapes.ts';
+
+export const KEY = 'sk-conformance-0123456789';
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  readonly json: unknown;
+}
+
+export interface Conformance {
+  readonly url: string;
+  /** Without retries, so that each answer is seen. */
+  readonly client: OpenAI;
+  /** One request with the key; `json` becomes its body. */
+  call(path: string, init?: RequestInit & { readonly json?: unknown }): Promise<Answer>;
+  /** Uploads a file and answers its id. */
+  upload(text: string, purpose?: OpenAI.FilePurpose): Promise<string>;
+  /** Uploads the lines and creates a batch over them. */
+  submit(
+    lines: readonly (string | object)[],
+    options?: Partial<OpenAI.BatchCreateParams>,
+  ): Promise<OpenAI.Batch>;
+  /** Waits for the end of a batch. */
+  end(id: string): Promise<OpenAI.Batch>;
+}
+
+/** What the model server answers where a file needs none of its own. */
+const answersAll: Script = (request) => ({
+  body: { heard: request.json(), usage: { prompt_tokens: 2, completion_tokens: 3, total_tokens: 5 } },
+});
+
+/** Starts the service before the file's cases and stops it after them. Its members may be used within cases. */
+export function useService(
+  env: Readonly<Record<string, string>> = {},
+  script: Script = answersAll,
+): Conformance {
+  let url = '';
+  let client: OpenAI;
+  let close = async (): Promise<void> => {};
+
+  beforeAll(async () => {
+    const dataDir = await mkdtemp(join(tmpdir(), 'anyllm-conformance-'));
+    const upstream = await startUpstreamServer(script);
+    const config = loadConfig({
+      PORT: '0',
+      DATA_DIR: dataDir,
+      API_KEYS: KEY,
+      UPSTREAM_BASE_URL: upstream.baseUrl,
+      SHUTDOWN_GRACE_MS: '100',
+      ...env,
+    });
+    const service = await startService(config, pino({ level: 'silent' }));
+    ({ url } = service);
+    client = new OpenAI({ baseURL: `${url}/v1`, apiKey: KEY, maxRetries: 0 });
+    close = async () => {
+      await service.stop();
+      await upstream.close();
+      await rm(dataDir, { recursive: true, force: true });
+    };
+  });
+  afterAll(() => close());
+
+  const upload = async (text: string, purpose: OpenAI.FilePurpose = 'batch'): Promise<string> =>
+    (await client.files.create({ file: await OpenAI.toFile(Buffer.from(text), 'input.jsonl'), purpose })).id;
+
+  return {
+    get url() {
+      return url;
+    },
+    get client() {
+      return client;
+    },
+    async call(path, { json, ...init } = {}) {
+      const headers = new Headers(init.headers);
+      if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
+      if (json !== undefined) headers.set('content-type', 'application/json');
+      const body = json === undefined ? init.body : JSON.stringify(json);
+      const response = await fetch(`${url}${path}`, { ...init, headers, ...(body != null && { body }) });
+      const text = await response.text();
+      return { status: response.status, headers: response.headers, text, json: parse(text) };
+    },
+    upload,
+    async submit(lines, options = {}) {
+      const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n');
+      return await client.batches.create({
+        input_file_id: await upload(text),
+        endpoint: '/v1/chat/completions',
+        completion_window: '24h',
+        ...options,
+      });
+    },
+    async end(id) {
+      let batch = await client.batches.retrieve(id);
+      await expect
+        .poll(async () => (batch = await client.batches.retrieve(id)).status, {
+          timeout: 20_000,
+          interval: 20,
+        })
+        .toMatch(/^(completed|failed|expired|cancelled)$/);
+      return batch;
+    },
+  };
+}
+
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The error of an answer in the whole envelope, next to its status. */
+export function errorOf({ status, headers, json }: Answer) {
+  expect(headers.get('content-type')).toBe('application/json');
+  const { error } = errorEnvelope.parse(json);
+  return { status, ...error };
+}
+
+/** What `errorOf` answers; `type` goes with the status. */
+export function refusal(
+  status: number,
+  message: string,
+  param: string | null = null,
+  code: string | null = null,
+) {
+  const type = status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error';
+  return { status, type, message, param, code };
+}
+
+/** One input line. */
+export function line(customId: string, fields: Record<string, unknown> = {}): Record<string, unknown> {
+  return {
+    custom_id: customId,
+    method: 'POST',
+    url: '/v1/chat/completions',
+    body: { model: 'm', messages: [{ role: 'user', content: customId }] },
+    ...fields,
+  };
+}
