@@ -89,7 +89,7 @@ class EventStream {
     else if (news.kind === 'event') {
       this.#push(`id: ${news.id}\nevent: ${news.type}\ndata: ${news.body}\n\n`);
     } else if (this.readable.readableLength < SLOW_READER_BYTES) {
-      this.#push(message('progress', toProgressObject(news.batch)));
+      this.#push(progressOf(news.batch));
     }
   }
 
@@ -113,6 +113,15 @@ class EventStream {
       this.#beat();
     });
   }
+}
+
+/** All listeners of a batch are told the same. */
+const progressTexts = new WeakMap<Batch, string>();
+
+function progressOf(batch: Batch): string {
+  let text = progressTexts.get(batch);
+  if (text === undefined) progressTexts.set(batch, (text = message('progress', toProgressObject(batch))));
+  return text;
 }
 
 function message(event: string, data: unknown): string {
