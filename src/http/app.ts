@@ -12,6 +12,7 @@ import { eventRoutes } from './events.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
+import { describeApi } from './openapi/index.ts';
 import { resultRoutes } from './results.ts';
 import { stopInOrder } from './stopping.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
@@ -81,6 +82,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   lingerAfterEarlyAnswers(app, clock);
   app.setErrorHandler(sendError);
 
+  describeApi(app);
   app.register(healthRoutes, { engine, isReady });
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });

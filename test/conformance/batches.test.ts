@@ -2,7 +2,7 @@
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { errorOf, line, refusal, useService } from './service.ts';
-import { batchObject, listOf } from './shapes.ts';
+import { BATCH_KEYS, batchObject, listOf } from './shapes.ts';
 
 const service = useService();
 const BODY = { input_file_id: 'file-unknown', endpoint: '/v1/chat/completions', completion_window: '24h' };
@@ -29,7 +29,7 @@ describe('a create', () => {
       endpoint: '/v1/embeddings',
     });
     batchObject.parse(batch);
-    expect(Object.keys(batch)).toEqual(Object.keys(batchObject.shape));
+    expect(Object.keys(batch)).toEqual(BATCH_KEYS);
     expect(batch).toMatchObject({
       endpoint: '/v1/embeddings',
       model: null,

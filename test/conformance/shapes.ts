@@ -1,110 +1,34 @@
 /**
- * The objects that the service answers, as strict schemas: every key must be there, and no other. TypeScript compares the keys with those of
- * the official SDK's types, so that a new version of the SDK with another shape does not compile here.
+ * The shapes of the service's answers, compared with the official SDK's types: TypeScript wants each key of these, so that a new
+ * version of the SDK with another shape does not compile here.
  */
 import type OpenAI from 'openai';
-import { z } from 'zod';
+import type { z } from 'zod';
+import {
+  batchErrorObject,
+  batchObject,
+  deletedFile,
+  errorEnvelope,
+  fileObject,
+  listOf,
+  requestCounts,
+  resultLine,
+  usageObject,
+} from '../../src/http/openapi/objects.ts';
 
 type Keys<T> = Record<keyof Required<T>, z.ZodType>;
 
-const seconds = z.int().min(1_700_000_000).max(4_000_000_000);
+fileObject.shape satisfies Keys<OpenAI.FileObject>;
+deletedFile.shape satisfies Keys<OpenAI.FileDeleted>;
+batchObject.shape satisfies Keys<OpenAI.Batch>;
+batchErrorObject.shape satisfies Keys<OpenAI.BatchError>;
+usageObject.shape satisfies Keys<OpenAI.BatchUsage>;
+requestCounts.shape satisfies Keys<OpenAI.BatchRequestCounts>;
+batchObject.shape.status.options satisfies OpenAI.Batch['status'][];
 
-export const fileObject = z.strictObject({
-  object: z.literal('file'),
-  id: z.string().regex(/^file-[A-Za-z0-9]{22,}$/),
-  purpose: z.enum(['assistants', 'batch', 'batch_output', 'fine-tune', 'vision', 'user_data', 'evals']),
-  filename: z.string(),
-  bytes: z.int().min(0),
-  created_at: seconds,
-  expires_at: seconds.nullable(),
-  status: z.literal('processed'),
-  status_details: z.null(),
-} satisfies Keys<OpenAI.FileObject>);
+/** The keys of the official object, in order; what this service adds comes after them, and only where it is used. */
+export const BATCH_KEYS = Object.keys(batchObject.shape).filter(
+  (key) => !/^(priority|webhook_url)$/.test(key),
+);
 
-const usage = z.strictObject({
-  input_tokens: z.int().min(0),
-  input_tokens_details: z.strictObject({ cached_tokens: z.int().min(0) }),
-  output_tokens: z.int().min(0),
-  output_tokens_details: z.strictObject({ reasoning_tokens: z.int().min(0) }),
-  total_tokens: z.int().min(0),
-} satisfies Keys<OpenAI.BatchUsage>);
-
-const batchError = z.strictObject({
-  code: z.string(),
-  message: z.string(),
-  param: z.string().nullable(),
-  line: z.int().min(1).nullable(),
-} satisfies Keys<OpenAI.BatchError>);
-
-export const batchObject = z.strictObject({
-  id: z.string().regex(/^batch_[0-9a-f]{32}$/),
-  object: z.literal('batch'),
-  endpoint: z.string().startsWith('/v1/'),
-  model: z.string().nullable(),
-  errors: z.strictObject({ object: z.literal('list'), data: z.array(batchError).min(1) }).nullable(),
-  input_file_id: z.string(),
-  completion_window: z.string(),
-  status: z.enum([
-    'validating',
-    'failed',
-    'in_progress',
-    'finalizing',
-    'completed',
-    'expired',
-    'cancelling',
-    'cancelled',
-  ] satisfies OpenAI.Batch['status'][]),
-  output_file_id: z.string().nullable(),
-  error_file_id: z.string().nullable(),
-  created_at: seconds,
-  in_progress_at: seconds.nullable(),
-  expires_at: seconds,
-  finalizing_at: seconds.nullable(),
-  completed_at: seconds.nullable(),
-  failed_at: seconds.nullable(),
-  expired_at: seconds.nullable(),
-  cancelling_at: seconds.nullable(),
-  cancelled_at: seconds.nullable(),
-  request_counts: z.strictObject({
-    total: z.int().min(0),
-    completed: z.int().min(0),
-    failed: z.int().min(0),
-  } satisfies Keys<OpenAI.BatchRequestCounts>),
-  usage,
-  metadata: z.record(z.string(), z.string()).nullable(),
-} satisfies Keys<OpenAI.Batch>);
-
-export const deletedFile = z.strictObject({
-  object: z.literal('file'),
-  id: z.string(),
-  deleted: z.literal(true),
-} satisfies Keys<OpenAI.FileDeleted>);
-
-/** The envelope of a list of these objects. */
-export const listOf = (item: z.ZodType) =>
-  z.strictObject({
-    object: z.literal('list'),
-    data: z.array(item),
-    first_id: z.string().nullable(),
-    last_id: z.string().nullable(),
-    has_more: z.boolean(),
-  });
-
-export const errorEnvelope = z.strictObject({
-  error: z.strictObject({
-    message: z.string().min(1),
-    type: z.enum(['invalid_request_error', 'rate_limit_error', 'server_error']),
-    param: z.string().nullable(),
-    code: z.string().nullable(),
-  }),
-});
-
-/** A line of a result file. */
-export const resultLine = z.strictObject({
-  id: z.string().regex(/^batch_req_[0-9a-f]{32}$/),
-  custom_id: z.string(),
-  response: z
-    .strictObject({ status_code: z.int(), request_id: z.string().min(1), body: z.unknown() })
-    .nullable(),
-  error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
-});
+export { batchObject, deletedFile, errorEnvelope, fileObject, listOf, resultLine };

@@ -1,0 +1,117 @@
+/** `/openapi.json` and `/docs`: the API described by the schemas that it checks with. */
+import { readFileSync } from 'node:fs';
+import swagger from '@fastify/swagger';
+import swaggerUi from '@fastify/swagger-ui';
+import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
+import { z } from 'zod';
+import { errorEnvelope } from './objects.ts';
+import { operations } from './operations.ts';
+import type { Operation } from './operations.ts';
+
+const DOCS = '/docs';
+
+/** Refusals that any route with a key may answer. */
+const COMMON_ERRORS = [401, 500, 503];
+
+const MEANINGS: Readonly<Record<number, string>> = {
+  400: 'What was sent is not acceptable; `param` names the field.',
+  401: 'No key, or a wrong one.',
+  404: 'There is no such thing, or it belongs to somebody else.',
+  409: 'Its state does not allow it; trying again does not help.',
+  413: 'Larger than a limit, which the message names.',
+  416: 'The range lies outside the file.',
+  500: 'Unexpected; the log tells more under the `x-request-id`.',
+  503: 'Storage fails, or the service is starting or stopping. Try again later.',
+  507: 'The disk is full.',
+};
+
+/**
+ * Describes every route that is registered after it. Fastify itself checks and prints nothing by these schemas: the routes do, with
+ * messages of the official API's kind.
+ */
+export function describeApi(app: FastifyInstance): void {
+  app.setValidatorCompiler(() => () => true);
+  app.setSerializerCompiler(() => (data) => JSON.stringify(data));
+  app.addHook('onRoute', describeRoute);
+  app.register(swagger, {
+    openapi: {
+      openapi: '3.1.0',
+      info: {
+        title: 'anyllm-batch',
+        version: packageVersion(),
+        description:
+          'An OpenAI-compatible Batch API. Errors have one envelope; answers carry `x-request-id`.',
+        license: { name: 'MIT' },
+      },
+      components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
+      tags: [{ name: 'Files' }, { name: 'Batches' }, { name: 'Service' }],
+    },
+  });
+  app.register(swaggerUi, { routePrefix: DOCS, staticCSP: true });
+  app.register(async (scope) => {
+    scope.get('/openapi.json', { config: { public: true }, schema: { hide: true } }, async () =>
+      app.swagger(),
+    );
+  });
+}
+
+/** The same file from src/http/openapi/ and from dist/http/openapi/. */
+function packageVersion(): string {
+  const manifest = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+function describeRoute(route: RouteOptions): void {
+  if (route.url.startsWith(DOCS)) {
+    // Whoever may not use the API may still read how it works.
+    route.config = { ...route.config, public: true };
+    return;
+  }
+  const method = [route.method].flat()[0] ?? '';
+  const operation = operations[`${method} ${route.url}`];
+  if (operation !== undefined) route.schema = schemaOf(operation, route);
+}
+
+function schemaOf(operation: Operation, route: RouteOptions): FastifySchema {
+  const { tag, summary, description, query, headers, body, form, answer, errors = [] } = operation;
+  const isPublic = route.config?.public === true;
+  const params = [...route.url.matchAll(/:(\w+)/g)].map(([, name]) => name as string);
+  return {
+    tags: [tag],
+    summary,
+    ...(description !== undefined && { description }),
+    ...(isPublic ? {} : { security: [{ key: [] }] }),
+    ...(params.length > 0 && {
+      params: z.toJSONSchema(z.object(Object.fromEntries(params.map((name) => [name, z.string()])))),
+    }),
+    ...(query !== undefined && { querystring: jsonSchema(query, 'input') }),
+    ...(headers !== undefined && { headers: jsonSchema(headers, 'input') }),
+    ...(body !== undefined && { body: jsonSchema(body, 'input') }),
+    ...(form !== undefined && { body: jsonSchema(form, 'input'), consumes: ['multipart/form-data'] }),
+    response: {
+      200: answerOf(answer),
+      ...Object.fromEntries(
+        [...(isPublic ? [] : COMMON_ERRORS), ...errors].map((status) => [status, errorOf(status)]),
+      ),
+    },
+  };
+}
+
+function answerOf(answer: Operation['answer']): object {
+  if (!('type' in answer) || answer instanceof z.ZodType) {
+    return { description: 'Success', ...jsonSchema(answer as z.ZodType, 'output') };
+  }
+  return {
+    description: 'Success',
+    content: { [answer.type]: { schema: jsonSchema(answer.schema, 'output') } },
+  };
+}
+
+function errorOf(status: number): object {
+  return { description: MEANINGS[status] ?? 'Refused', ...jsonSchema(errorEnvelope, 'output') };
+}
+
+function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {
+  const { $schema: _dialect, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  return rest;
+}

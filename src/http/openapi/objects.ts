@@ -1,0 +1,109 @@
+/** The objects that this service answers, as strict schemas: every key is always there, and no other. */
+import { z } from 'zod';
+
+/** Unix seconds. */
+const seconds = z.int().min(1_000_000_000).max(10_000_000_000);
+
+export const fileObject = z.strictObject({
+  object: z.literal('file'),
+  id: z.string().regex(/^file-[A-Za-z0-9]{22,}$/),
+  purpose: z.enum(['assistants', 'batch', 'batch_output', 'fine-tune', 'vision', 'user_data', 'evals']),
+  filename: z.string(),
+  bytes: z.int().min(0),
+  created_at: seconds,
+  expires_at: seconds.nullable(),
+  status: z.literal('processed'),
+  status_details: z.null(),
+});
+
+export const usageObject = z.strictObject({
+  input_tokens: z.int().min(0),
+  input_tokens_details: z.strictObject({ cached_tokens: z.int().min(0) }),
+  output_tokens: z.int().min(0),
+  output_tokens_details: z.strictObject({ reasoning_tokens: z.int().min(0) }),
+  total_tokens: z.int().min(0),
+});
+
+export const batchErrorObject = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  param: z.string().nullable(),
+  line: z.int().min(1).nullable(),
+});
+
+export const requestCounts = z.strictObject({
+  total: z.int().min(0),
+  completed: z.int().min(0),
+  failed: z.int().min(0),
+});
+
+export const batchObject = z.strictObject({
+  id: z.string().regex(/^batch_[0-9a-f]{32}$/),
+  object: z.literal('batch'),
+  endpoint: z.string().startsWith('/v1/'),
+  model: z.string().nullable(),
+  errors: z.strictObject({ object: z.literal('list'), data: z.array(batchErrorObject).min(1) }).nullable(),
+  input_file_id: z.string(),
+  completion_window: z.string(),
+  status: z.enum([
+    'validating',
+    'failed',
+    'in_progress',
+    'finalizing',
+    'completed',
+    'expired',
+    'cancelling',
+    'cancelled',
+  ]),
+  output_file_id: z.string().nullable(),
+  error_file_id: z.string().nullable(),
+  created_at: seconds,
+  in_progress_at: seconds.nullable(),
+  expires_at: seconds,
+  finalizing_at: seconds.nullable(),
+  completed_at: seconds.nullable(),
+  failed_at: seconds.nullable(),
+  expired_at: seconds.nullable(),
+  cancelling_at: seconds.nullable(),
+  cancelled_at: seconds.nullable(),
+  request_counts: requestCounts,
+  usage: usageObject,
+  metadata: z.record(z.string(), z.string()).nullable(),
+  priority: z.int().min(-100).max(100).optional(),
+  webhook_url: z.string().optional(),
+});
+
+export const deletedFile = z.strictObject({
+  object: z.literal('file'),
+  id: z.string(),
+  deleted: z.literal(true),
+});
+
+/** The envelope of a list of these objects. */
+export const listOf = (item: z.ZodType) =>
+  z.strictObject({
+    object: z.literal('list'),
+    data: z.array(item),
+    first_id: z.string().nullable(),
+    last_id: z.string().nullable(),
+    has_more: z.boolean(),
+  });
+
+export const errorEnvelope = z.strictObject({
+  error: z.strictObject({
+    message: z.string().min(1),
+    type: z.enum(['invalid_request_error', 'rate_limit_error', 'server_error']),
+    param: z.string().nullable(),
+    code: z.string().nullable(),
+  }),
+});
+
+/** A line of a result file. */
+export const resultLine = z.strictObject({
+  id: z.string().regex(/^batch_req_[0-9a-f]{32}$/),
+  custom_id: z.string(),
+  response: z
+    .strictObject({ status_code: z.int(), request_id: z.string().min(1), body: z.unknown() })
+    .nullable(),
+  error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
+});
