@@ -1,3 +1,14 @@
+import type { ApiKey } from './api-key.ts';
+import {
+  createApiKey,
+  createUseNotes,
+  findApiKey,
+  getApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+} from './api-keys.ts';
+import type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
 import type { Batch } from './batch.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
@@ -30,7 +41,7 @@ export interface EngineParts {
   readonly settings?: Partial<EngineSettings> | undefined;
 }
 
-/** Files and batches over one set of parts. Rejections are EngineErrors (`errors.ts`). */
+/** Files, batches and keys over one set of parts. Rejections are EngineErrors (`errors.ts`). */
 export interface Engine {
   readonly files: {
     /** Streams bytes in; the second step names their purpose. */
@@ -55,6 +66,20 @@ export interface Engine {
     cancel(owner: string, id: string): Promise<Batch>;
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
     lines(owner: string, id: string): AsyncIterable<LineOutcome>;
+  };
+  /** Keys that an administrator hands out. Who may call what is for the caller to see to. */
+  readonly keys: {
+    create(request: CreateApiKeyRequest): Promise<SecretKey>;
+    get(id: string): Promise<ApiKey>;
+    list(request: ListApiKeysRequest): Promise<Page<ApiKey>>;
+    revoke(id: string): Promise<void>;
+    rotate(request: RotateApiKeyRequest): Promise<SecretKey>;
+    /** The key that a secret opens, or null. */
+    find(secret: string | Uint8Array): Promise<ApiKey | null>;
+    /** True where there is a key, even one that is revoked or expired. */
+    exist(): Promise<boolean>;
+    /** Notes that the key was used, at most once a minute; nothing to wait for. */
+    noteUse(key: ApiKey): void;
   };
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
@@ -97,6 +122,16 @@ export function createEngine(parts: EngineParts): Engine {
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
+    },
+    keys: {
+      create: (request) => told(createApiKey(ctx, request)),
+      get: (id) => told(getApiKey(ctx, id)),
+      list: (request) => told(listApiKeys(ctx, request)),
+      revoke: (id) => told(revokeApiKey(ctx, id)),
+      rotate: (request) => told(rotateApiKey(ctx, request)),
+      find: (secret) => told(findApiKey(ctx, secret)),
+      exist: () => told(ctx.store.hasApiKeys()),
+      noteUse: createUseNotes(ctx),
     },
     ping: () => ctx.store.ping(),
     onWake(listener) {

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeApiKeys } from './store-api-keys.ts';
 import { describeBatches } from './store-batches.ts';
 import { describeClaims } from './store-claims.ts';
 import { describeDeliveries } from './store-deliveries.ts';
@@ -22,5 +23,6 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeSegments(it);
     describeLeases(it);
     describeDeliveries(it);
+    describeApiKeys(it);
   });
 }

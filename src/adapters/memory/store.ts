@@ -1,4 +1,5 @@
 import type { Store } from '../../engine/ports.ts';
+import { createApiKeyVerbs } from './store/api-keys.ts';
 import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
@@ -15,6 +16,7 @@ export function createMemoryStore(): Store {
     batches: new Map(),
     events: new Map(),
     deliveries: new Map(),
+    apiKeys: new Map(),
   };
   return {
     ...createFileVerbs(state),
@@ -22,6 +24,7 @@ export function createMemoryStore(): Store {
     ...createStepVerbs(state),
     ...createChunkVerbs(state),
     ...createDeliveryVerbs(state),
+    ...createApiKeyVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},
