@@ -95,6 +95,8 @@ export interface Batch {
   readonly webhookUrl: string | null;
   /** Lifetime of the output and error files from their creation, in seconds; null: for ever. */
   readonly outputExpiresAfterSeconds: number | null;
+  /** The models that the key allows which created the batch; null: all. */
+  readonly allowedModels: readonly string[] | null;
   readonly createdAt: number;
   /** The deadline: created + completion window. */
   readonly expiresAt: number;

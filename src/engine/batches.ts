@@ -1,4 +1,5 @@
 /** What the API offers on batches: one verb a function. */
+import type { KeyRestrictions } from './api-key.ts';
 import { newBatchId, NO_USAGE, parseCompletionWindow } from './batch.ts';
 import type { Batch } from './batch.ts';
 import type { EngineContext } from './context.ts';
@@ -6,7 +7,7 @@ import { EngineError } from './errors.ts';
 import { newBatchEvent } from './events.ts';
 import { MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS } from './file.ts';
 import type { Page } from './ports.ts';
-import { checkIntegerRange, checkLength, checkOneOf } from './values.ts';
+import { checkIntegerRange, checkLength, checkOneOf, quotedList } from './values.ts';
 
 export interface CreateBatchRequest {
   readonly owner: string;
@@ -23,11 +24,17 @@ export interface CreateBatchRequest {
   readonly priority?: number | undefined;
   /** Receives the batch's terminal event. */
   readonly webhookUrl?: string | null | undefined;
+  /** What the caller's key allows; left out: everything. */
+  readonly restrictions?: KeyRestrictions | undefined;
 }
 
-/** Creates a batch (`validating`), durably. Rejects with an EngineError that names the field at fault. */
+/**
+ * Creates a batch (`validating`), durably. Rejects with an EngineError that names the field at fault, `not_allowed` for an
+ * endpoint that the caller's key does not allow. Of the models that it allows the batch keeps a list, for its validation.
+ */
 export async function createBatch(ctx: EngineContext, request: CreateBatchRequest): Promise<Batch> {
   checkOneOf('endpoint', request.endpoint, ctx.settings.endpoints);
+  checkAllowedEndpoint(request.restrictions?.endpoints ?? null, request.endpoint);
   const windowMs = checkCompletionWindow(ctx, request.completionWindow);
   checkMetadata(request.metadata ?? null);
   if (request.outputExpiresAfterSeconds != null) {
@@ -68,6 +75,7 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
     priority: request.priority ?? 0,
     webhookUrl: request.webhookUrl ?? null,
     outputExpiresAfterSeconds: request.outputExpiresAfterSeconds ?? null,
+    allowedModels: request.restrictions?.models ?? null,
     createdAt: now,
     expiresAt: deadline,
     inProgressAt: null,
@@ -131,6 +139,15 @@ function checkBatchId(id: string): void {
 
 function batchNotFound(id: string): EngineError {
   return new EngineError('batch_not_found', `No batch found with id '${id}'.`);
+}
+
+function checkAllowedEndpoint(allowed: readonly string[] | null, endpoint: string): void {
+  if (allowed === null || allowed.includes(endpoint)) return;
+  throw new EngineError(
+    'not_allowed',
+    `Your API key does not allow the endpoint '${endpoint}'. It allows: ${quotedList(allowed)}.`,
+    { param: 'endpoint' },
+  );
 }
 
 /** The window in milliseconds. */

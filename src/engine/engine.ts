@@ -1,3 +1,14 @@
+import type { ApiKey } from './api-key.ts';
+import {
+  createApiKey,
+  createUseNotes,
+  findApiKey,
+  getApiKey,
+  listApiKeys,
+  revokeApiKey,
+  rotateApiKey,
+} from './api-keys.ts';
+import type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
 import type { Batch } from './batch.ts';
 import { createBatchWatch } from './batch-watch.ts';
 import type { StartedWatch, WatchRequest } from './batch-watch.ts';
@@ -34,7 +45,7 @@ export interface EngineParts {
   readonly settings?: Partial<EngineSettings> | undefined;
 }
 
-/** Files and batches over one set of parts. Rejections are EngineErrors (`errors.ts`). */
+/** Files, batches and keys over one set of parts. Rejections are EngineErrors (`errors.ts`). */
 export interface Engine {
   readonly files: {
     /** Streams bytes in; the second step names their purpose. */
@@ -63,6 +74,20 @@ export interface Engine {
     openLines(request: FinishedLinesRequest): Promise<FinishedLines>;
     /** Tells a listener how a batch goes on, until its end. */
     watch(request: WatchRequest): Promise<StartedWatch>;
+  };
+  /** Keys that an administrator hands out. Who may call what is for the caller to see to. */
+  readonly keys: {
+    create(request: CreateApiKeyRequest): Promise<SecretKey>;
+    get(id: string): Promise<ApiKey>;
+    list(request: ListApiKeysRequest): Promise<Page<ApiKey>>;
+    revoke(id: string): Promise<void>;
+    rotate(request: RotateApiKeyRequest): Promise<SecretKey>;
+    /** The key that a secret opens, or null. */
+    find(secret: string | Uint8Array): Promise<ApiKey | null>;
+    /** True where there is a key, even one that is revoked or expired. */
+    exist(): Promise<boolean>;
+    /** Notes that the key was used, at most once a minute; nothing to wait for. */
+    noteUse(key: ApiKey): void;
   };
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
@@ -108,6 +133,16 @@ export function createEngine(parts: EngineParts): Engine {
       lines: (owner, id) => readLines(ctx, owner, id),
       openLines: (request) => told(openFinishedLines(ctx, request)),
       watch: (request) => told(watch.start(request)),
+    },
+    keys: {
+      create: (request) => told(createApiKey(ctx, request)),
+      get: (id) => told(getApiKey(ctx, id)),
+      list: (request) => told(listApiKeys(ctx, request)),
+      revoke: (id) => told(revokeApiKey(ctx, id)),
+      rotate: (request) => told(rotateApiKey(ctx, request)),
+      find: (secret) => told(findApiKey(ctx, secret)),
+      exist: () => told(ctx.store.hasApiKeys()),
+      noteUse: createUseNotes(ctx),
     },
     ping: () => ctx.store.ping(),
     onWake(listener) {

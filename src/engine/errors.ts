@@ -16,6 +16,9 @@ export type EngineErrorCode =
   | 'too_large'
   | 'file_not_found'
   | 'batch_not_found'
+  | 'api_key_not_found'
+  /** The caller's key does not allow it. */
+  | 'not_allowed'
   /** The state of the thing does not allow it (cancel of a completed batch, delete of a file in use). */
   | 'conflict'
   /** The disk is full (ENOSPC, EDQUOT). */

@@ -21,6 +21,8 @@ export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './fil
 export { isTerminal, parseCompletionWindow } from './batch.ts';
 export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './batch.ts';
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
+export type { ApiKey, KeyRestrictions } from './api-key.ts';
+export type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
 export type { LineOutcome } from './outcomes.ts';
 export type { BatchNews, StartedWatch, WatchRequest } from './batch-watch.ts';
 export type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';

@@ -1,3 +1,4 @@
+import { refusalByKey } from './api-key.ts';
 import type { Batch, BatchError } from './batch.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
 import type { EngineContext } from './context.ts';
@@ -33,16 +34,17 @@ async function validateInput(
   signal: AbortSignal,
 ): Promise<ValidationResult | 'missing'> {
   const { settings, upstream } = ctx;
+  const { endpoint, allowedModels } = step.batch;
   try {
     return await validateJsonl(
       abortable(ctx.blobs.read(file.blob.sha256), signal),
       {
-        endpoint: step.batch.endpoint,
+        endpoint,
         maxBytes: settings.maxBatchBytes,
         maxLines: settings.maxBatchLines,
         maxLineBytes: settings.maxLineBytes,
         oneModel: settings.oneModelPerBatch,
-        refusesModel: (model) => upstream.refuses(model),
+        refusesModel: (model) => refusalByKey(allowedModels, model) ?? upstream.refuses(model),
       },
       (line) => cutter.add(line),
     );

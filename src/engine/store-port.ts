@@ -1,4 +1,5 @@
 /** The Store port: state. `ports.ts` has the other ports, and the rules for all of them. */
+import type { ApiKeyStore } from './api-key-store.ts';
 import type { Batch, BatchError, BatchStatus, RequestCounts } from './batch.ts';
 import type { HeldChunks } from './claim-room.ts';
 import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.ts';
@@ -6,14 +7,12 @@ import type { DeliveryShare } from './delivery-share.ts';
 import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 import type { LiveStore } from './live-store.ts';
+import type { Page } from './page.ts';
+
+export type * from './api-key-store.ts';
+export type { Page } from './page.ts';
 
 export type Fenced = 'ok' | 'lost';
-
-/** A page of a list. `hasMore`: there are items after the last one. */
-export interface Page<T> {
-  readonly data: readonly T[];
-  readonly hasMore: boolean;
-}
 
 export interface FileQuery {
   readonly owner: string;
@@ -101,10 +100,11 @@ export type DeliveryResult =
   | { readonly kind: 'failed'; readonly statusCode: number | null; readonly error: string };
 
 /**
- * State: files, batches, chunks, segments, events, deliveries. The time of a batch's step is `now`, but never before the
+ * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
 export interface Store extends LiveStore {
+export interface Store extends ApiKeyStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

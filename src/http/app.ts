@@ -3,7 +3,7 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Engine } from '../engine/index.ts';
-import { createAuthenticator } from './auth.ts';
+import { createAuthenticator, isAnybody } from './auth.ts';
 import { batchRoutes } from './batches.ts';
 import { answerBadUrl, createClientErrorHandler } from './client-errors.ts';
 import { lingerAfterEarlyAnswers } from './early-answer.ts';
@@ -11,6 +11,7 @@ import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
 import { eventRoutes } from './events.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
+import { keyRoutes } from './keys.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { describeApi } from './openapi/index.ts';
 import { resultRoutes } from './results.ts';
@@ -21,7 +22,7 @@ export interface AppOptions {
   readonly engine: Engine;
   /** False: silent. */
   readonly log: Logger | false;
-  /** None: every request is accepted. */
+  /** The administrators' keys. None, and none in the database either: every request is accepted. */
   readonly apiKeys: readonly string[];
   /** What `/health/ready` answers by, besides the store. */
   readonly isReady: () => boolean | Promise<boolean>;
@@ -76,8 +77,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
   observeRequests(app, clock);
   stopInOrder(app, isPublic);
   refuseOddHttp(app);
-  authenticate(app, options.apiKeys);
-  if (options.apiKeys.length === 0) refuseForeignPages(app);
+  authenticate(app, engine, options.apiKeys);
+  refuseForeignPages(app);
   refuseUnknownRoutes(app);
   lingerAfterEarlyAnswers(app, clock);
   app.setErrorHandler(sendError);
@@ -88,6 +89,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(batchRoutes, { engine });
   app.register(resultRoutes, { engine });
   app.register(eventRoutes, { engine });
+  app.register(keyRoutes, { engine });
   return app;
 }
 
@@ -115,11 +117,19 @@ function refuseOddHttp(app: FastifyInstance): void {
 }
 
 /** Before any body is read, and for unknown routes too: who has no key learns nothing of what is there. */
-function authenticate(app: FastifyInstance, apiKeys: readonly string[]): void {
-  const authenticator = createAuthenticator(apiKeys);
-  app.decorateRequest('owner', '');
+function authenticate(app: FastifyInstance, engine: Engine, apiKeys: readonly string[]): void {
+  const authenticator = createAuthenticator({ apiKeys, keys: engine.keys });
+  app.decorateRequest('caller');
+  app.decorateRequest('owner', {
+    getter() {
+      return this.caller.owner;
+    },
+  });
   app.addHook('onRequest', async (request) => {
-    if (!isPublic(request)) request.owner = authenticator(request.headers.authorization);
+    if (!isPublic(request)) request.caller = await authenticator(request.headers.authorization);
+  });
+  app.addHook('onResponse', async ({ caller }) => {
+    if (caller?.key != null) engine.keys.noteUse(caller.key);
   });
 }
 
@@ -130,7 +140,7 @@ function authenticate(app: FastifyInstance, apiKeys: readonly string[]): void {
 function refuseForeignPages(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     const { origin } = request.headers;
-    if (origin === undefined || isPublic(request)) return;
+    if (origin === undefined || isPublic(request) || !isAnybody(request.caller)) return;
     const host = URL.parse(origin)?.hostname ?? '';
     if (/^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(host)) return;
     throw new HttpError(

@@ -1,11 +1,15 @@
 /** Who calls: the one place that turns a request's key into an owner. */
 import { hash, timingSafeEqual } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import type { ApiKey, Engine } from '../engine/index.ts';
 import { HttpError } from './errors.ts';
 
 declare module 'fastify' {
   interface FastifyRequest {
-    /** Whose files and batches the request may see. */
-    owner: string;
+    /** Set on all routes but public ones. */
+    caller: Caller;
+    /** Whose files and batches the request may see: the caller's owner. */
+    readonly owner: string;
   }
   interface FastifyContextConfig {
     /** True: the route needs no key, and answers while the service stops. */
@@ -13,24 +17,66 @@ declare module 'fastify' {
   }
 }
 
-/** Every key stands for the same owner. */
+/** Who sent a request. */
+export interface Caller {
+  readonly owner: string;
+  /** True: sent one of API_KEYS. */
+  readonly isAdmin: boolean;
+  /** The key of the database that was sent, with what it allows; null: everything is allowed. */
+  readonly key: ApiKey | null;
+}
+
+/** All keys of API_KEYS stand for the same owner, and so does having none where none is asked for. */
 const DEFAULT_OWNER = 'default';
+const ADMINISTRATOR: Caller = { owner: DEFAULT_OWNER, isAdmin: true, key: null };
+const ANYBODY: Caller = { owner: DEFAULT_OWNER, isAdmin: false, key: null };
+
+export interface AuthenticatorOptions {
+  /** The administrators' keys. */
+  readonly apiKeys: readonly string[];
+  /** Those that they hand out. */
+  readonly keys: Pick<Engine['keys'], 'find' | 'exist'>;
+}
 
 /**
- * Builds the check of an `Authorization` header: answers the owner, or throws a 401 HttpError. `Bearer <key>`
- * and Basic with the key as user name or password are accepted. With no `apiKeys` everybody is.
+ * Builds the check of an `Authorization` header: answers who calls, or rejects with a 401 HttpError. `Bearer <key>`
+ * and Basic with the key as user name or password are accepted. With no keys of either kind everybody is. A key that was
+ * revoked still counts: with the last one the doors must not open.
  */
-export function createAuthenticator(
-  apiKeys: readonly string[],
-): (authorization: string | undefined) => string {
+export function createAuthenticator({
+  apiKeys,
+  keys,
+}: AuthenticatorOptions): (authorization: string | undefined) => Promise<Caller> {
   const digests = apiKeys.map((key) => sha256(Buffer.from(key)));
-  return (authorization) => {
-    if (digests.length === 0) return DEFAULT_OWNER;
+  return async (authorization) => {
     const credentials = readCredentials(authorization ?? '');
+    if (isKnown(credentials, digests)) return ADMINISTRATOR;
+    for (const credential of credentials) {
+      const key = await keys.find(credential);
+      if (key !== null) return { owner: key.owner, isAdmin: false, key };
+    }
+    if (digests.length === 0 && !(await keys.exist())) return ANYBODY;
     if (credentials.length === 0) throw missingKey();
-    if (!isKnown(credentials, digests)) throw wrongKey(credentials.at(-1)?.toString('latin1') ?? '');
-    return DEFAULT_OWNER;
+    throw wrongKey(credentials.at(-1)?.toString('latin1') ?? '');
   };
+}
+
+/** True where no key was asked for. */
+export function isAnybody(caller: Caller): boolean {
+  return !caller.isAdmin && caller.key === null;
+}
+
+/** Refuses all requests of this scope that come with another key than one of API_KEYS, before their bodies are read. */
+export function administratorsOnly(scope: FastifyInstance): void {
+  scope.addHook('onRequest', async ({ caller }) => {
+    if (caller.isAdmin) return;
+    throw new HttpError(
+      403,
+      isAnybody(caller)
+        ? 'API_KEYS must be set on this server to use /v1/admin: only its keys may.'
+        : 'Your API key may not use /v1/admin: only those of the setting API_KEYS may.',
+    );
+  });
 }
 
 /** What may be the key, as the bytes that were sent; empty where there is nothing. */

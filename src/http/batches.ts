@@ -41,6 +41,7 @@ async function createRoute(scope: FastifyInstance, { engine }: { readonly engine
       outputExpiresAfterSeconds: body.output_expires_after?.seconds,
       priority: body.priority ?? undefined,
       webhookUrl: body.webhook_url,
+      restrictions: request.caller.key ?? undefined,
     });
     return toBatchObject(batch);
   });

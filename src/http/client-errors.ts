@@ -6,7 +6,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../engine/index.ts';
 import { LINGER_MS } from './early-answer.ts';
 import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
-import { COMMON_HEADERS, newRequestId, pathOf } from './observe.ts';
+import { COMMON_HEADERS, loggedPath, newRequestId, pathOf } from './observe.ts';
 
 /** Answers unreadable requests in the usual envelope and closes their connections. */
 export interface ClientErrorHandler {
@@ -79,7 +79,7 @@ export function answerBadUrl(request: FastifyRequest, reply: FastifyReply): void
   const { method } = request;
   const path = pathOf(request);
   const { status, headers, body } = whole(invalidUrl(method, path), request.id);
-  request.log.info({ method, path, status }, 'request');
+  request.log.info({ method, path: loggedPath(request), status }, 'request');
   reply.hijack();
   reply.raw.writeHead(status, headers).end(body);
 }

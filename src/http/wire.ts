@@ -6,13 +6,13 @@ import type { Batch, FileRecord, Page } from '../engine/index.ts';
 export const BODY_LIMIT_BYTES = 1024 * 1024;
 
 /** An integer written as text, as queries and forms carry it. */
-const integerText = z
+export const integerText = z
   .string()
   .regex(/^-?\d+$/)
   .transform(Number);
 
 /** Query values that are empty count as not given. */
-function given<S extends z.ZodType>(schema: S) {
+export function given<S extends z.ZodType>(schema: S) {
   return z.preprocess((value) => (value === '' ? undefined : value), schema.optional());
 }
 
@@ -152,8 +152,9 @@ export function toList<T>(page: Page<T>, toObject: (item: T) => { readonly id: s
   };
 }
 
-function toUnixSeconds(timeMs: number): number;
-function toUnixSeconds(timeMs: number | null): number | null;
-function toUnixSeconds(timeMs: number | null): number | null {
+/** Milliseconds as the wire has times. */
+export function toUnixSeconds(timeMs: number): number;
+export function toUnixSeconds(timeMs: number | null): number | null;
+export function toUnixSeconds(timeMs: number | null): number | null {
   return timeMs === null ? null : Math.floor(timeMs / 1000);
 }

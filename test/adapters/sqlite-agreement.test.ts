@@ -6,6 +6,7 @@ import type { Delivery } from '../../src/engine/event.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
 import {
   aBatch,
+  anApiKey,
   aChunk,
   aFile,
   anEvent,
@@ -13,6 +14,7 @@ import {
   claim,
   failOf,
   finishOf,
+  hashOf,
   refOf,
   startOf,
   T0,
@@ -25,6 +27,9 @@ interface World {
   readonly both: <T>(verb: (store: Store, side: 0 | 1) => Promise<T>) => Promise<readonly [T, T] | null>;
   readonly batches: string[];
   readonly files: string[];
+  readonly keys: string[];
+  /** The hashes of all secrets that any key had. */
+  readonly secrets: string[];
   readonly steps: BatchStep[];
   readonly claims: ChunkClaim[];
   /** The ids of deliveries are random, hence one of each store. */
@@ -173,7 +178,39 @@ const OTHER_ACTIONS: Readonly<Record<string, Action>> = {
     ),
 };
 
-const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS };
+/** The hash of a secret that no key ever had. */
+function newHash(secrets: string[]): string {
+  const hash = hashOf(`secret ${secrets.length}`);
+  secrets.push(hash);
+  return hash;
+}
+
+const KEY_ACTIONS: Readonly<Record<string, Action>> = {
+  async createKey({ both, keys, secrets }, n, m) {
+    const key = anApiKey({ owner: 'ab'[n % 2] ?? 'a', expiresAt: m % 3 === 0 ? T0 + (m % 4) : null });
+    const hash = newHash(secrets);
+    keys.push(key.id);
+    await both((store) => store.insertApiKey(key, hash));
+  },
+  async findKey({ both, secrets }, n, m) {
+    await both((store) => store.findApiKey(pick(secrets, n) ?? 'unknown', T0 + (m % 4)));
+  },
+  async listKeys({ both, keys }, n, m) {
+    const query = { owner: ['a', 'b', undefined][n % 3], after: m % 2 === 0 ? pick(keys, m) : undefined };
+    await both((store) => store.listApiKeys({ ...query, limit: 1 + (n % 3) }));
+  },
+  async revokeKey({ both, keys }, n, m) {
+    await both((store) => store.revokeApiKey(pick(keys, n) ?? 'key_unknown', T0 + (m % 4)));
+  },
+  async rotateKey({ both, keys, secrets }, n, m) {
+    const id = pick(keys, n) ?? 'key_unknown';
+    const times = { now: T0 + (m % 4), keepOldUntil: T0 + (m % 6) };
+    const hash = newHash(secrets);
+    await both((store) => store.rotateApiKey({ id, hash, hint: `${m}`, ...times }));
+  },
+};
+
+const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...KEY_ACTIONS };
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];
@@ -212,6 +249,8 @@ function createWorld(stores: readonly [Store, Store]): World {
     },
     batches: [],
     files: [],
+    keys: [],
+    secrets: [],
     steps: [],
     claims: [],
     deliveries: [],

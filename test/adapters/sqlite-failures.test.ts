@@ -8,6 +8,8 @@ import { overwriteFailedCommits, spendReserve } from '../../src/adapters/sqlite/
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import { openDatabase } from '../../src/adapters/sqlite/open.ts';
 import { createReserve } from '../../src/adapters/sqlite/reserve.ts';
+import type { Store } from '../../src/engine/ports.ts';
+import { anApiKey, hashOf, T0 } from '../helpers/store-fixtures.ts';
 
 const MB = 1024 * 1024;
 
@@ -62,7 +64,31 @@ describe('the reserve', () => {
     await expect(verbs.remove('a file')).rejects.toMatchObject({ code: 'SQLITE_FULL' });
     expect(spend).toHaveBeenCalledTimes(3);
   });
+
+  it('is spent to revoke a key on a full disk', async () => {
+    const path = await temporaryPath();
+    const store = openSqliteStoreThatIsFull(path, 'set revoked_at');
+    const key = anApiKey();
+    await store.insertApiKey(key, hashOf('secret'));
+    expect(await store.revokeApiKey(key.id, T0)).toBe(true);
+    expect(await store.findApiKey(hashOf('secret'), T0)).toBeNull();
+    expect(statSync(`${path}-reserve`).size).toBeLessThan(2 * MB);
+  });
 });
+
+/** A store that finds the disk full when it first runs the statement with `text`. */
+function openSqliteStoreThatIsFull(path: string, text: string): Store {
+  const prepare = vi.spyOn(Database.prototype, 'prepare');
+  const store = openSqliteStore({ path });
+  onTestFinished(() => store.close());
+  const { calls, results } = prepare.mock;
+  const statement = results[calls.findIndex(([sql]) => sql.includes(text))]?.value as Database.Statement;
+  prepare.mockRestore();
+  vi.spyOn(statement, 'run').mockImplementationOnce(() => {
+    throw full();
+  });
+  return store;
+}
 
 describe('a commit whose sync failed', () => {
   it('is overwritten in the write-ahead log at once', async () => {

@@ -1,4 +1,5 @@
 import { describe } from 'vitest';
+import { describeApiKeys } from './store-api-keys.ts';
 import { describeBatches } from './store-batches.ts';
 import { describeClaims } from './store-claims.ts';
 import { describeDeliveries } from './store-deliveries.ts';
@@ -24,5 +25,6 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeLeases(it);
     describeDeliveries(it);
     describeLive(it);
+    describeApiKeys(it);
   });
 }

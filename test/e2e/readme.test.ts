@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
 import { listeningUrl, ROOT, startNode } from './node-process.ts';
@@ -35,6 +37,15 @@ async function startExample(name: string, edit: (code: string) => string, env: R
     JSON.stringify({ name: 'anyllm-batch', type: 'module', exports: manifest.exports }),
   );
   return { cwd, process: startNode(['--conditions=anyllm-source', 'example.ts'], { cwd, env }) };
+}
+
+/** The blocks with curl that `select` picks, as one script for the service at `url`. */
+function curlScript(url: string, select: (block: string) => boolean): string {
+  const blocks = [...readme.matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1] ?? '');
+  return blocks
+    .filter((block) => block.includes('curl') && select(block))
+    .join('\n')
+    .replaceAll('http://127.0.0.1:8080', url);
 }
 
 const asPrinted = (code: string): string => code;
@@ -123,11 +134,7 @@ describe('the examples of the README run as printed:', () => {
       env: { PORT: '0', DATA_DIR: await temporaryFolder() },
     });
     const url = await listeningUrl(service);
-    const blocks = [...readme.matchAll(/```sh\n([^]*?)```/g)].map((match) => match[1] ?? '');
-    const script = blocks
-      .filter((block) => block.includes('curl'))
-      .join('\n')
-      .replaceAll('http://127.0.0.1:8080', url);
+    const script = curlScript(url, (block) => !block.includes('$ADMIN'));
     // Between creating and downloading the reader waits; so does the script.
     const wait = `until curl -s ${url}/v1/batches/$BATCH_ID | grep -q '"status":"completed"'; do :; done\n`;
     const cwd = await temporaryFolder();
@@ -135,5 +142,22 @@ describe('the examples of the README run as printed:', () => {
     const { execFileSync } = await import('node:child_process');
     const output = execFileSync('bash', ['-e', 'try.sh'], { cwd, encoding: 'utf8', timeout: 20_000 });
     expect(output).toMatch(/"custom_id":"one".*\n.*"custom_id":"two"/);
+  });
+
+  it('curl, with keys for teams', async () => {
+    const { url } = await startTestService({ API_KEYS: 'choose-a-long-key' });
+    const cwd = await temporaryFolder();
+    const script = curlScript(url, (block) => block.includes('$ADMIN'));
+    // Each answer on a line of its own; and the key once more, when it is dead.
+    const lines = script.replaceAll(/^curl .*$/gm, '$& && echo');
+    await writeFile(join(cwd, 'try.sh'), `${lines}\ncurl -s ${url}/v1/files -H "Authorization: Bearer $KEY"`);
+    const { stdout } = await promisify(execFile)('bash', ['-e', 'try.sh'], { cwd, timeout: 20_000 });
+    expect(stdout.split('\n').map((line) => JSON.parse(line) as unknown)).toMatchObject([
+      { object: 'list', data: [] },
+      { object: 'list', data: [{ object: 'api_key', name: 'laptop', owner: 'team-a' }] },
+      { object: 'api_key', key: expect.stringMatching(/^sk-/) },
+      { object: 'api_key', deleted: true },
+      { error: { code: 'invalid_api_key' } },
+    ]);
   });
 });

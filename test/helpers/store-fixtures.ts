@@ -1,5 +1,7 @@
 /** Builders of what a Store keeps, and the steps that bring a batch into a state. */
 import { createHash } from 'node:crypto';
+import { newApiKeyId } from '../../src/engine/api-key.ts';
+import type { ApiKey } from '../../src/engine/api-key.ts';
 import { newBatchId, NO_USAGE } from '../../src/engine/batch.ts';
 import type { Batch, BatchStatus } from '../../src/engine/batch.ts';
 import { encodeLineIndex } from '../../src/engine/chunk.ts';
@@ -54,6 +56,7 @@ export function aBatch(fields: Partial<Batch> = {}): Batch {
     priority: 0,
     webhookUrl: null,
     outputExpiresAfterSeconds: null,
+    allowedModels: null,
     createdAt,
     expiresAt: createdAt + 24 * HOUR_MS,
     inProgressAt: null,
@@ -63,6 +66,28 @@ export function aBatch(fields: Partial<Batch> = {}): Batch {
     expiredAt: null,
     cancellingAt: null,
     cancelledAt: null,
+    ...fields,
+  };
+}
+
+/** The hash of a secret. */
+export function hashOf(secret: string): string {
+  return aBlob(secret).sha256;
+}
+
+/** A key that allows everything and never expires. */
+export function anApiKey(fields: Partial<ApiKey> = {}): ApiKey {
+  return {
+    id: newApiKeyId(),
+    owner: 'ann',
+    name: 'laptop',
+    hint: 'sk-abc...wxyz',
+    models: null,
+    endpoints: null,
+    createdAt: T0,
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
     ...fields,
   };
 }

@@ -1,4 +1,5 @@
 import type { Store } from '../../engine/ports.ts';
+import { createApiKeyVerbs } from './store/api-keys.ts';
 import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
@@ -17,6 +18,7 @@ export function createMemoryStore(): Store {
     events: new Map(),
     deliveries: new Map(),
     segmentSeq: 0,
+    apiKeys: new Map(),
   };
   return {
     ...createFileVerbs(state),
@@ -25,6 +27,7 @@ export function createMemoryStore(): Store {
     ...createChunkVerbs(state),
     ...createDeliveryVerbs(state),
     ...createLiveVerbs(state),
+    ...createApiKeyVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

@@ -5,6 +5,7 @@ import type { NewEvent } from '../../engine/event.ts';
 import type { CancelResult, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
+import { fromList } from './rows.ts';
 import { transaction } from './transaction.ts';
 
 export type BatchVerbs = Pick<
@@ -46,11 +47,11 @@ function createCreateBatch(db: Database, insertEvent: InsertEvent): (batch: Batc
   const insert = db.prepare(`
     insert into batches (
       id, owner, endpoint, input_file_id, completion_window, status, metadata, priority, webhook_url,
-      output_expires_after_seconds, created_at, expires_at
+      output_expires_after_seconds, allowed_models, created_at, expires_at
     )
     values (
       :id, :owner, :endpoint, :inputFileId, :completionWindow, 'validating', :metadata, :priority, :webhookUrl,
-      :outputExpiresAfterSeconds, :createdAt, :expiresAt
+      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt
     )
   `);
   return transaction(db, (batch: Batch, event: NewEvent) => {
@@ -64,6 +65,7 @@ function createCreateBatch(db: Database, insertEvent: InsertEvent): (batch: Batc
       priority: batch.priority,
       webhookUrl: batch.webhookUrl,
       outputExpiresAfterSeconds: batch.outputExpiresAfterSeconds,
+      allowedModels: fromList(batch.allowedModels),
       createdAt: batch.createdAt,
       expiresAt: batch.expiresAt,
     });

@@ -1,6 +1,8 @@
 import type { Database } from 'better-sqlite3';
 import type { LiveStore } from '../../engine/live-store.ts';
 import type { Store } from '../../engine/ports.ts';
+import type { ApiKeyStore, Store } from '../../engine/ports.ts';
+import { createApiKeyVerbs } from './api-keys.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
@@ -48,13 +50,16 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createDeliveryVerbs(db),
     ...createLiveVerbs(db),
   });
-  const joined = group.join(writes);
-  // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
+  const keys = createApiKeyVerbs(db);
+  const joined = group.join({ ...writes, ...keys.writes });
+  // What must work on a full disk: to start, to remove something from it, and to lock somebody out.
+  const { deleteFile, expireFiles, releaseDeadLeases, revokeApiKey } = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
+    ...keys.reads,
     ...joined,
     deleteFile,
+    revokeApiKey,
     expireFiles: async (now, limit) => {
       // Called now and then, and there may be room again.
       reserve.restore();
@@ -82,7 +87,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
 }
 
-type Verbs = Omit<Store, 'ping' | 'close'>;
+type Verbs = Omit<Store, 'ping' | 'close' | keyof ApiKeyStore>;
 type ReadVerb =
   | 'getFile'
   | 'listFiles'

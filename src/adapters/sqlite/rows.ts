@@ -61,6 +61,7 @@ export interface BatchRow extends ProgressRow {
   readonly priority: number;
   readonly webhook_url: string | null;
   readonly output_expires_after_seconds: number | null;
+  readonly allowed_models: string | null;
   readonly created_at: number;
   readonly expires_at: number;
   readonly in_progress_at: number | null;
@@ -92,6 +93,7 @@ export function toBatch(row: BatchRow, progress: ProgressRow): Batch {
     priority: row.priority,
     webhookUrl: row.webhook_url,
     outputExpiresAfterSeconds: row.output_expires_after_seconds,
+    allowedModels: toList(row.allowed_models),
     createdAt: row.created_at,
     expiresAt: row.expires_at,
     inProgressAt: row.in_progress_at,
@@ -102,6 +104,16 @@ export function toBatch(row: BatchRow, progress: ProgressRow): Batch {
     cancellingAt: row.cancelling_at,
     cancelledAt: row.cancelled_at,
   };
+}
+
+/** A list that is kept as JSON; null where there is none. */
+export function toList(json: string | null): readonly string[] | null {
+  return json === null ? null : (JSON.parse(json) as string[]);
+}
+
+/** The other way round. */
+export function fromList(list: readonly string[] | null): string | null {
+  return list === null ? null : JSON.stringify(list);
 }
 
 function toCounts(total: number, progress: ProgressRow): RequestCounts {

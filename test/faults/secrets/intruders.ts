@@ -17,6 +17,11 @@ const TARGETS: readonly (readonly [method: string, target: string])[] = [
   ['POST', '/v1/batches'],
   ['GET', '/v1/batches/batch_unknown'],
   ['POST', '/v1/batches/batch_unknown/cancel'],
+  ['GET', '/v1/admin/keys'],
+  ['POST', '/v1/admin/keys'],
+  ['GET', '/v1/admin/keys/key_unknown'],
+  ['DELETE', '/v1/admin/keys/key_unknown'],
+  ['POST', '/v1/admin/keys/key_unknown/rotate'],
   ['GET', '/v1/unknown'],
   ['PATCH', '/v1/files'],
 ];

@@ -1,5 +1,6 @@
 /** What the memory store holds. Insertion order of the maps stands for time of insertion. */
 import { isTerminal, NO_USAGE } from '../../../engine/batch.ts';
+import type { ApiKey } from '../../../engine/api-key.ts';
 import type { Batch, Usage } from '../../../engine/batch.ts';
 import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
 import type { Delivery, EventRecord } from '../../../engine/event.ts';
@@ -13,6 +14,7 @@ export interface StoreState {
   readonly deliveries: Map<string, DeliveryState>;
   /** The number of the last segment. */
   segmentSeq: number;
+  readonly apiKeys: Map<string, ApiKeyState>;
 }
 
 export interface BatchState {
@@ -50,6 +52,13 @@ export interface DeliveryState {
   state: 'pending' | 'delivered' | 'failed';
   nextAt: number;
   held: boolean;
+}
+
+export interface ApiKeyState {
+  key: ApiKey;
+  hash: string;
+  /** The secret before the last rotation. */
+  old: { readonly hash: string; readonly until: number } | null;
 }
 
 /** The batch of this owner, or undefined. */
