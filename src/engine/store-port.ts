@@ -103,8 +103,7 @@ export type DeliveryResult =
  * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store extends LiveStore {
-export interface Store extends ApiKeyStore {
+export interface Store extends ApiKeyStore, LiveStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

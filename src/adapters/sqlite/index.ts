@@ -1,6 +1,5 @@
 import type { Database } from 'better-sqlite3';
 import type { LiveStore } from '../../engine/live-store.ts';
-import type { Store } from '../../engine/ports.ts';
 import type { ApiKeyStore, Store } from '../../engine/ports.ts';
 import { createApiKeyVerbs } from './api-keys.ts';
 import { createBatchReader } from './batch-reader.ts';

@@ -5,8 +5,8 @@ import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 import { z } from 'zod';
 import { errorEnvelope } from './objects.ts';
-import { operations } from './operations.ts';
-import type { Operation } from './operations.ts';
+import type { Operation } from './operation.ts';
+import { findOperation, tags } from './operations.ts';
 
 const DOCS = '/docs';
 
@@ -16,6 +16,7 @@ const COMMON_ERRORS = [401, 500, 503];
 const MEANINGS: Readonly<Record<number, string>> = {
   400: 'What was sent is not acceptable; `param` names the field.',
   401: 'No key, or a wrong one.',
+  403: 'The key may not do this.',
   404: 'There is no such thing, or it belongs to somebody else.',
   409: 'Its state does not allow it; trying again does not help.',
   413: 'Larger than a limit, which the message names.',
@@ -44,7 +45,7 @@ export function describeApi(app: FastifyInstance): void {
         license: { name: 'MIT' },
       },
       components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
-      tags: [{ name: 'Files' }, { name: 'Batches' }, { name: 'Service' }],
+      tags: tags.map((name) => ({ name })),
     },
   });
   app.register(swaggerUi, { routePrefix: DOCS, staticCSP: true });
@@ -68,11 +69,11 @@ function describeRoute(route: RouteOptions): void {
     return;
   }
   const method = [route.method].flat()[0] ?? '';
-  const operation = operations[`${method} ${route.url}`];
+  const operation = findOperation(`${method} ${route.url}`);
   if (operation !== undefined) route.schema = schemaOf(operation, route);
 }
 
-function schemaOf(operation: Operation, route: RouteOptions): FastifySchema {
+function schemaOf(operation: Operation & { readonly tag: string }, route: RouteOptions): FastifySchema {
   const { tag, summary, description, query, headers, body, form, answer, errors = [] } = operation;
   const isPublic = route.config?.public === true;
   const params = [...route.url.matchAll(/:(\w+)/g)].map(([, name]) => name as string);

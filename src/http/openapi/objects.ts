@@ -107,3 +107,19 @@ export const resultLine = z.strictObject({
     .nullable(),
   error: z.strictObject({ code: z.string(), message: z.string() }).nullable(),
 });
+
+export const keyObject = z.strictObject({
+  object: z.literal('api_key'),
+  id: z.string().regex(/^key_[0-9a-f]{32}$/),
+  name: z.string(),
+  owner: z.string(),
+  hint: z.string(),
+  created_at: seconds,
+  expires_at: seconds.nullable(),
+  revoked_at: seconds.nullable(),
+  last_used_at: seconds.nullable(),
+  models: z.array(z.string()).nullable(),
+  endpoints: z.array(z.string()).nullable(),
+});
+
+export const secretKeyObject = keyObject.extend({ key: z.string().startsWith('sk-') });
