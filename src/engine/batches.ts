@@ -27,6 +27,14 @@ export interface CreateBatchRequest {
 
 /** Creates a batch (`validating`), durably. Rejects with an EngineError that names the field at fault. */
 export async function createBatch(ctx: EngineContext, request: CreateBatchRequest): Promise<Batch> {
+  const batch = draftBatch(ctx, request);
+  await ctx.store.createBatch(batch, newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt));
+  announceBatch(ctx, batch);
+  return batch;
+}
+
+/** The new batch (`validating`), which no store has yet. Throws an EngineError that names the field at fault. */
+export function draftBatch(ctx: EngineContext, request: CreateBatchRequest): Batch {
   checkOneOf('endpoint', request.endpoint, ctx.settings.endpoints);
   const windowMs = checkCompletionWindow(ctx, request.completionWindow);
   checkMetadata(request.metadata ?? null);
@@ -39,14 +47,16 @@ export async function createBatch(ctx: EngineContext, request: CreateBatchReques
 
   const now = ctx.clock.now();
   const deadline = Math.max(now, ctx.clock.wall()) + windowMs;
-  const batch = newBatch(request, now, deadline);
-  await ctx.store.createBatch(batch, newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt));
+  return newBatch(request, now, deadline);
+}
+
+/** Tells the log and the workers of a batch that was created. */
+export function announceBatch(ctx: EngineContext, batch: Batch): void {
   ctx.log.info(
     { batchId: batch.id, owner: batch.owner, endpoint: batch.endpoint, inputFileId: batch.inputFileId },
     'batch created',
   );
   ctx.wake();
-  return batch;
 }
 
 function newBatch(request: CreateBatchRequest, now: number, deadline: number): Batch {
@@ -118,7 +128,8 @@ export async function cancelBatch(ctx: EngineContext, owner: string, id: string)
   return result.batch;
 }
 
-function checkBatchId(id: string): void {
+/** Throws `invalid_value` for an id that no batch can have. */
+export function checkBatchId(id: string): void {
   if (id.startsWith('batch')) return;
   throw new EngineError(
     'invalid_value',
@@ -129,7 +140,7 @@ function checkBatchId(id: string): void {
   );
 }
 
-function batchNotFound(id: string): EngineError {
+export function batchNotFound(id: string): EngineError {
   return new EngineError('batch_not_found', `No batch found with id '${id}'.`);
 }
 
@@ -141,7 +152,8 @@ function checkCompletionWindow(ctx: EngineContext, window: string): number {
   return windowMs;
 }
 
-const MAX_METADATA_PAIRS = 16;
+/** Pairs of metadata that a batch may have. */
+export const MAX_METADATA_PAIRS = 16;
 const MAX_METADATA_KEY = 64;
 const MAX_METADATA_VALUE = 512;
 

@@ -3,6 +3,7 @@ import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 import { BlobLock } from './blob-lock.ts';
 import { systemClock } from './clock.ts';
+import { deleteBatch } from './delete-batch.ts';
 import { DEFAULT_SETTINGS } from './context.ts';
 import type { EngineContext, EngineSettings } from './context.ts';
 import { storageError } from './errors.ts';
@@ -12,7 +13,19 @@ import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './fil
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
-import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
+import { createBatchOnce } from './submit.ts';
+import type { SubmittedBatch } from './submit.ts';
+import type {
+  BlobStore,
+  Clock,
+  IdempotencyKey,
+  Log,
+  Page,
+  ResultLog,
+  Store,
+  Upstream,
+  WebhookSender,
+} from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {
@@ -50,9 +63,13 @@ export interface Engine {
   };
   readonly batches: {
     create(request: CreateBatchRequest): Promise<Batch>;
+    /** The same, but no second one for a key that was used with the same request within 24 hours. */
+    createOnce(request: CreateBatchRequest, once: IdempotencyKey): Promise<SubmittedBatch>;
     get(owner: string, id: string): Promise<Batch>;
     list(request: ListBatchesRequest): Promise<Page<Batch>>;
     cancel(owner: string, id: string): Promise<Batch>;
+    /** Removes an ended batch; its files stay. */
+    delete(owner: string, id: string): Promise<void>;
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
     lines(owner: string, id: string): AsyncIterable<LineOutcome>;
   };
@@ -93,9 +110,11 @@ export function createEngine(parts: EngineParts): Engine {
     },
     batches: {
       create: (request) => told(createBatch(ctx, request)),
+      createOnce: (request, once) => told(createBatchOnce(ctx, request, once)),
       get: (owner, id) => told(getBatch(ctx, owner, id)),
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
+      delete: (owner, id) => told(deleteBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
     },
     ping: () => ctx.store.ping(),

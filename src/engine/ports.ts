@@ -10,6 +10,7 @@
  */
 import type { BlobRef } from './file.ts';
 
+export type * from './second-chances-store.ts';
 export type * from './store-port.ts';
 
 /** Receives one blob. `publish` or `discard` ends it. */

@@ -5,6 +5,7 @@ import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.
 import type { DeliveryShare } from './delivery-share.ts';
 import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
+import type { SecondChancesStore } from './second-chances-store.ts';
 
 export type Fenced = 'ok' | 'lost';
 
@@ -103,7 +104,7 @@ export type DeliveryResult =
  * State: files, batches, chunks, segments, events, deliveries. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store {
+export interface Store extends SecondChancesStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Engine } from '../engine/index.ts';
 import { ignoreBodies, readJsonBodies } from './body.ts';
+import { idempotencyKeyOf, sendSubmitted } from './idempotency.ts';
 import { parseInput } from './validate.ts';
 import { createBatchBody, listBatchesQuery, toBatchObject, toList } from './wire.ts';
 
@@ -9,13 +10,14 @@ interface ById {
   readonly Params: { readonly id: string };
 }
 
-/** Create, list, get and cancel batches. */
+/** Create, list, get, cancel and delete batches. */
 export async function batchRoutes(
   app: FastifyInstance,
   { engine }: { readonly engine: Engine },
 ): Promise<void> {
   await app.register(createRoute, { engine });
   await app.register(cancelRoute, { engine });
+  await app.register(deleteRoute, { engine });
 
   app.get('/v1/batches', async (request) => {
     const { limit = 20, after } = parseInput(listBatchesQuery, request.query);
@@ -29,10 +31,10 @@ export async function batchRoutes(
 
 async function createRoute(scope: FastifyInstance, { engine }: { readonly engine: Engine }): Promise<void> {
   readJsonBodies(scope);
-  scope.post('/v1/batches', async (request) => {
+  scope.post('/v1/batches', async (request, reply) => {
     // No body at all is a body without the required parameters.
     const body = parseInput(createBatchBody, request.body === undefined ? {} : request.body);
-    const batch = await engine.batches.create({
+    const create = {
       owner: request.owner,
       inputFileId: body.input_file_id,
       endpoint: body.endpoint,
@@ -41,8 +43,10 @@ async function createRoute(scope: FastifyInstance, { engine }: { readonly engine
       outputExpiresAfterSeconds: body.output_expires_after?.seconds,
       priority: body.priority ?? undefined,
       webhookUrl: body.webhook_url,
-    });
-    return toBatchObject(batch);
+    };
+    const once = idempotencyKeyOf(request, body);
+    if (once === null) return toBatchObject(await engine.batches.create(create));
+    return sendSubmitted(reply, await engine.batches.createOnce(create, once));
   });
 }
 
@@ -51,4 +55,13 @@ async function cancelRoute(scope: FastifyInstance, { engine }: { readonly engine
   scope.post<ById>('/v1/batches/:id/cancel', async (request) =>
     toBatchObject(await engine.batches.cancel(request.owner, request.params.id)),
   );
+}
+
+async function deleteRoute(scope: FastifyInstance, { engine }: { readonly engine: Engine }): Promise<void> {
+  ignoreBodies(scope);
+  scope.delete<ById>('/v1/batches/:id', async (request) => {
+    const { id } = request.params;
+    await engine.batches.delete(request.owner, id);
+    return { object: 'batch', id, deleted: true };
+  });
 }

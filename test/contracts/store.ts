@@ -4,6 +4,7 @@ import { describeClaims } from './store-claims.ts';
 import { describeDeliveries } from './store-deliveries.ts';
 import { describeFiles } from './store-files.ts';
 import { describeLeases } from './store-leases.ts';
+import { describeSecondChances } from './store-second-chances.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
@@ -22,5 +23,6 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeSegments(it);
     describeLeases(it);
     describeDeliveries(it);
+    describeSecondChances(it);
   });
 }

@@ -3,6 +3,7 @@ import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
+import { createSecondChanceVerbs } from './store/second-chances.ts';
 import type { StoreState } from './store/state.ts';
 
 /**
@@ -22,6 +23,7 @@ export function createMemoryStore(): Store {
     ...createStepVerbs(state),
     ...createChunkVerbs(state),
     ...createDeliveryVerbs(state),
+    ...createSecondChanceVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

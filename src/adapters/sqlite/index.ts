@@ -1,7 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { Store } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
-import { createBatchVerbs } from './batches.ts';
+import { createBatchVerbs, createCreateBatch } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
@@ -14,6 +14,7 @@ import { createLeaseVerbs } from './leases.ts';
 import { openDatabase } from './open.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
+import { createSecondChanceVerbs } from './second-chances.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 import { createTrim } from './trim.ts';
@@ -44,14 +45,16 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createSegmentVerbs(db),
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
+    ...createSecondChanceVerbs(db, { insertBatch: createCreateBatch(db, insertEvent), insertFile }),
   });
   const joined = group.join(writes);
   // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
+  const { deleteFile, deleteBatch, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
     ...joined,
     deleteFile,
+    deleteBatch,
     expireFiles: async (now, limit) => {
       // Called now and then, and there may be room again.
       reserve.restore();
@@ -89,14 +92,15 @@ type ReadVerb =
   | 'isBatchLive'
   | 'readChunks'
   | 'readSegments'
-  | 'findStoppedBatches';
+  | 'findStoppedBatches'
+  | 'findSubmission';
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
   const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
-  const { readChunks, readSegments, findStoppedBatches, ...writes } = others;
+  const { readChunks, readSegments, findStoppedBatches, findSubmission, ...writes } = others;
   const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
-  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches }, writes };
+  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches, findSubmission }, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };
