@@ -13,6 +13,8 @@ import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './fil
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
+import { retryBatch } from './retry-batch.ts';
+import type { RetryBatchRequest } from './retry-batch.ts';
 import { createBatchOnce } from './submit.ts';
 import type { SubmittedBatch } from './submit.ts';
 import type {
@@ -68,6 +70,8 @@ export interface Engine {
     get(owner: string, id: string): Promise<Batch>;
     list(request: ListBatchesRequest): Promise<Page<Batch>>;
     cancel(owner: string, id: string): Promise<Batch>;
+    /** A new batch of the lines of an ended one that failed. */
+    retry(request: RetryBatchRequest): Promise<SubmittedBatch>;
     /** Removes an ended batch; its files stay. */
     delete(owner: string, id: string): Promise<void>;
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
@@ -114,6 +118,7 @@ export function createEngine(parts: EngineParts): Engine {
       get: (owner, id) => told(getBatch(ctx, owner, id)),
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
+      retry: (request) => told(retryBatch(ctx, request)),
       delete: (owner, id) => told(deleteBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
     },

@@ -21,6 +21,7 @@ export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './fil
 export { isTerminal, parseCompletionWindow } from './batch.ts';
 export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './batch.ts';
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
+export type { RetryBatchRequest } from './retry-batch.ts';
 export type { SubmittedBatch } from './submit.ts';
 export type { LineOutcome } from './outcomes.ts';
 export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from './event.ts';

@@ -11,6 +11,7 @@ import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
+import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
@@ -82,6 +83,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(healthRoutes, { engine, isReady });
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });
+  app.register(secondChanceRoutes, { engine });
   return app;
 }
 

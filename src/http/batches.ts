@@ -10,14 +10,13 @@ interface ById {
   readonly Params: { readonly id: string };
 }
 
-/** Create, list, get, cancel and delete batches. */
+/** Create, list, get and cancel batches. */
 export async function batchRoutes(
   app: FastifyInstance,
   { engine }: { readonly engine: Engine },
 ): Promise<void> {
   await app.register(createRoute, { engine });
   await app.register(cancelRoute, { engine });
-  await app.register(deleteRoute, { engine });
 
   app.get('/v1/batches', async (request) => {
     const { limit = 20, after } = parseInput(listBatchesQuery, request.query);
@@ -55,13 +54,4 @@ async function cancelRoute(scope: FastifyInstance, { engine }: { readonly engine
   scope.post<ById>('/v1/batches/:id/cancel', async (request) =>
     toBatchObject(await engine.batches.cancel(request.owner, request.params.id)),
   );
-}
-
-async function deleteRoute(scope: FastifyInstance, { engine }: { readonly engine: Engine }): Promise<void> {
-  ignoreBodies(scope);
-  scope.delete<ById>('/v1/batches/:id', async (request) => {
-    const { id } = request.params;
-    await engine.batches.delete(request.owner, id);
-    return { object: 'batch', id, deleted: true };
-  });
 }

@@ -57,6 +57,14 @@ export const createBatchBody = z.object({
   webhook_url: z.string().nullish(),
 });
 
+/** What a retry may have otherwise than the batch that it retries. */
+export const retryBatchBody = z.object({
+  metadata: stringMembers.nullish(),
+  completion_window: z.string().nullish(),
+  priority: z.int().nullish(),
+  webhook_url: z.string().nullish(),
+});
+
 /** A File object. */
 export function toFileObject(file: FileRecord) {
   return {
