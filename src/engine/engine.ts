@@ -2,6 +2,8 @@ import type { Batch } from './batch.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 import { BlobLock } from './blob-lock.ts';
+import { checkInput } from './check-input.ts';
+import type { CheckInputRequest, InputCheck } from './check-input.ts';
 import { systemClock } from './clock.ts';
 import { deleteBatch } from './delete-batch.ts';
 import { DEFAULT_SETTINGS } from './context.ts';
@@ -25,6 +27,7 @@ import type {
   Page,
   ResultLog,
   Store,
+  TokenCounter,
   Upstream,
   WebhookSender,
 } from './ports.ts';
@@ -37,6 +40,8 @@ export interface EngineParts {
   readonly upstream: Upstream;
   /** Default: webhooks cannot be asked for. */
   readonly webhooks?: WebhookSender | undefined;
+  /** Default: tokens are not estimated. */
+  readonly tokens?: TokenCounter | undefined;
   /** Default: the system's clock. */
   readonly clock?: Clock | undefined;
   /** Default: silent. */
@@ -70,6 +75,8 @@ export interface Engine {
     get(owner: string, id: string): Promise<Batch>;
     list(request: ListBatchesRequest): Promise<Page<Batch>>;
     cancel(owner: string, id: string): Promise<Batch>;
+    /** Checks a file as the preparation of a batch does, and estimates its tokens. Creates nothing. */
+    checkInput(request: CheckInputRequest): Promise<InputCheck>;
     /** A new batch of the lines of an ended one that failed. */
     retry(request: RetryBatchRequest): Promise<SubmittedBatch>;
     /** Removes an ended batch; its files stay. */
@@ -95,6 +102,7 @@ export function createEngine(parts: EngineParts): Engine {
     results: parts.results,
     upstream: parts.upstream,
     webhooks: parts.webhooks ?? noWebhooks,
+    tokens: parts.tokens ?? null,
     clock: createSteadyClock(parts.clock ?? systemClock, log),
     log,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
@@ -118,6 +126,7 @@ export function createEngine(parts: EngineParts): Engine {
       get: (owner, id) => told(getBatch(ctx, owner, id)),
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
+      checkInput: (request) => told(checkInput(ctx, request)),
       retry: (request) => told(retryBatch(ctx, request)),
       delete: (owner, id) => told(deleteBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),

@@ -23,12 +23,16 @@ export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './bat
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { RetryBatchRequest } from './retry-batch.ts';
 export type { SubmittedBatch } from './submit.ts';
+export type { CheckInputRequest, InputCheck } from './check-input.ts';
+export type { TokenEstimate } from './token-estimate.ts';
 export type { LineOutcome } from './outcomes.ts';
 export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from './event.ts';
 export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters
 export type * from './ports.ts';
+export { readPromptText } from './prompt-text.ts';
+export type { PromptText } from './prompt-text.ts';
 export { createClaimRoom } from './claim-room.ts';
 export type { ClaimRoom, HeldChunks } from './claim-room.ts';
 export { createShareOut } from './delivery-share.ts';

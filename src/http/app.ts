@@ -13,6 +13,7 @@ import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
+import { validationRoutes } from './validation.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -84,6 +85,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });
   app.register(secondChanceRoutes, { engine });
+  app.register(validationRoutes, { engine });
   return app;
 }
 
