@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { createDiskBlobStore, createDiskResultLog, openDataFolder } from './adapters/disk/index.ts';
 import type { DataFolder } from './adapters/disk/index.ts';
 import { openSqliteStore } from './adapters/sqlite/index.ts';
+import { createTokenCounter } from './adapters/tokens/index.ts';
 import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/index.ts';
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
@@ -80,7 +81,9 @@ async function openParts(config: Config, folder: DataFolder, opened: (() => Prom
   opened.push(() => upstream.close());
   const webhooks = createWebhookSender({ allowPrivate: config.WEBHOOK_ALLOW_PRIVATE });
   opened.push(() => webhooks.close());
-  return { store, blobs, results, upstream, webhooks };
+  const tokens = createTokenCounter({ clock: systemClock });
+  opened.push(() => tokens.close());
+  return { store, blobs, results, upstream, webhooks, tokens };
 }
 
 function openUpstream(config: Config): Upstream {

@@ -33,6 +33,14 @@ export interface CreateBatchRequest {
  * endpoint that the caller's key does not allow. Of the models that it allows the batch keeps a list, for its validation.
  */
 export async function createBatch(ctx: EngineContext, request: CreateBatchRequest): Promise<Batch> {
+  const batch = draftBatch(ctx, request);
+  await ctx.store.createBatch(batch, newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt));
+  announceBatch(ctx, batch);
+  return batch;
+}
+
+/** The new batch (`validating`), which no store has yet. Throws an EngineError that names the field at fault. */
+export function draftBatch(ctx: EngineContext, request: CreateBatchRequest): Batch {
   checkOneOf('endpoint', request.endpoint, ctx.settings.endpoints);
   checkAllowedEndpoint(request.restrictions?.endpoints ?? null, request.endpoint);
   const windowMs = checkCompletionWindow(ctx, request.completionWindow);
@@ -46,14 +54,16 @@ export async function createBatch(ctx: EngineContext, request: CreateBatchReques
 
   const now = ctx.clock.now();
   const deadline = Math.max(now, ctx.clock.wall()) + windowMs;
-  const batch = newBatch(request, now, deadline);
-  await ctx.store.createBatch(batch, newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt));
+  return newBatch(request, now, deadline);
+}
+
+/** Tells the log and the workers of a batch that was created. */
+export function announceBatch(ctx: EngineContext, batch: Batch): void {
   ctx.log.info(
     { batchId: batch.id, owner: batch.owner, endpoint: batch.endpoint, inputFileId: batch.inputFileId },
     'batch created',
   );
   ctx.wake();
-  return batch;
 }
 
 function newBatch(request: CreateBatchRequest, now: number, deadline: number): Batch {
@@ -126,7 +136,8 @@ export async function cancelBatch(ctx: EngineContext, owner: string, id: string)
   return result.batch;
 }
 
-function checkBatchId(id: string): void {
+/** Throws `invalid_value` for an id that no batch can have. */
+export function checkBatchId(id: string): void {
   if (id.startsWith('batch')) return;
   throw new EngineError(
     'invalid_value',
@@ -137,7 +148,7 @@ function checkBatchId(id: string): void {
   );
 }
 
-function batchNotFound(id: string): EngineError {
+export function batchNotFound(id: string): EngineError {
   return new EngineError('batch_not_found', `No batch found with id '${id}'.`);
 }
 
@@ -158,7 +169,8 @@ function checkCompletionWindow(ctx: EngineContext, window: string): number {
   return windowMs;
 }
 
-const MAX_METADATA_PAIRS = 16;
+/** Pairs of metadata that a batch may have. */
+export const MAX_METADATA_PAIRS = 16;
 const MAX_METADATA_KEY = 64;
 const MAX_METADATA_VALUE = 512;
 

@@ -1,5 +1,5 @@
 import { BlobLock } from './blob-lock.ts';
-import type { BlobStore, Log, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
+import type { BlobStore, Log, ResultLog, Store, TokenCounter, Upstream, WebhookSender } from './ports.ts';
 import type { SteadyClock } from './steady-clock.ts';
 
 /** Limits and rules of the engine; `config.ts` fills them from the environment. Bytes, lines and milliseconds. */
@@ -58,6 +58,8 @@ export interface EngineContext {
   readonly results: ResultLog;
   readonly upstream: Upstream;
   readonly webhooks: WebhookSender;
+  /** Null: tokens cannot be estimated. */
+  readonly tokens: TokenCounter | null;
   readonly clock: SteadyClock;
   readonly log: Log;
   readonly settings: EngineSettings;

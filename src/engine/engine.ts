@@ -15,7 +15,10 @@ import type { StartedWatch, WatchRequest } from './batch-watch.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 import { BlobLock } from './blob-lock.ts';
+import { checkInput } from './check-input.ts';
+import type { CheckInputRequest, InputCheck } from './check-input.ts';
 import { systemClock } from './clock.ts';
+import { deleteBatch } from './delete-batch.ts';
 import { DEFAULT_SETTINGS } from './context.ts';
 import type { EngineContext, EngineSettings } from './context.ts';
 import { storageError } from './errors.ts';
@@ -27,7 +30,22 @@ import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './fil
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
-import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
+import { retryBatch } from './retry-batch.ts';
+import type { RetryBatchRequest } from './retry-batch.ts';
+import { createBatchOnce } from './submit.ts';
+import type { SubmittedBatch } from './submit.ts';
+import type {
+  BlobStore,
+  Clock,
+  IdempotencyKey,
+  Log,
+  Page,
+  ResultLog,
+  Store,
+  TokenCounter,
+  Upstream,
+  WebhookSender,
+} from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {
@@ -37,6 +55,8 @@ export interface EngineParts {
   readonly upstream: Upstream;
   /** Default: webhooks cannot be asked for. */
   readonly webhooks?: WebhookSender | undefined;
+  /** Default: tokens are not estimated. */
+  readonly tokens?: TokenCounter | undefined;
   /** Default: the system's clock. */
   readonly clock?: Clock | undefined;
   /** Default: silent. */
@@ -65,9 +85,17 @@ export interface Engine {
   };
   readonly batches: {
     create(request: CreateBatchRequest): Promise<Batch>;
+    /** The same, but no second one for a key that was used with the same request within 24 hours. */
+    createOnce(request: CreateBatchRequest, once: IdempotencyKey): Promise<SubmittedBatch>;
     get(owner: string, id: string): Promise<Batch>;
     list(request: ListBatchesRequest): Promise<Page<Batch>>;
     cancel(owner: string, id: string): Promise<Batch>;
+    /** Checks a file as the preparation of a batch does, and estimates its tokens. Creates nothing. */
+    checkInput(request: CheckInputRequest): Promise<InputCheck>;
+    /** A new batch of the lines of an ended one that failed. */
+    retry(request: RetryBatchRequest): Promise<SubmittedBatch>;
+    /** Removes an ended batch; its files stay. */
+    delete(owner: string, id: string): Promise<void>;
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
     lines(owner: string, id: string): AsyncIterable<LineOutcome>;
     /** The same as result lines, byte for byte, and what was finished since an earlier call. */
@@ -107,6 +135,7 @@ export function createEngine(parts: EngineParts): Engine {
     results: parts.results,
     upstream: parts.upstream,
     webhooks: parts.webhooks ?? noWebhooks,
+    tokens: parts.tokens ?? null,
     clock: createSteadyClock(parts.clock ?? systemClock, log),
     log,
     settings: { ...DEFAULT_SETTINGS, ...parts.settings },
@@ -127,9 +156,13 @@ export function createEngine(parts: EngineParts): Engine {
     },
     batches: {
       create: (request) => told(createBatch(ctx, request)),
+      createOnce: (request, once) => told(createBatchOnce(ctx, request, once)),
       get: (owner, id) => told(getBatch(ctx, owner, id)),
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
+      checkInput: (request) => told(checkInput(ctx, request)),
+      retry: (request) => told(retryBatch(ctx, request)),
+      delete: (owner, id) => told(deleteBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
       openLines: (request) => told(openFinishedLines(ctx, request)),
       watch: (request) => told(watch.start(request)),

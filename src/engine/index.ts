@@ -23,6 +23,10 @@ export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './bat
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { ApiKey, KeyRestrictions } from './api-key.ts';
 export type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
+export type { RetryBatchRequest } from './retry-batch.ts';
+export type { SubmittedBatch } from './submit.ts';
+export type { CheckInputRequest, InputCheck } from './check-input.ts';
+export type { TokenEstimate } from './token-estimate.ts';
 export type { LineOutcome } from './outcomes.ts';
 export type { BatchNews, StartedWatch, WatchRequest } from './batch-watch.ts';
 export type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
@@ -32,6 +36,8 @@ export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters
 export type * from './ports.ts';
+export { readPromptText } from './prompt-text.ts';
+export type { PromptText } from './prompt-text.ts';
 export { createClaimRoom } from './claim-room.ts';
 export type { ClaimRoom, HeldChunks } from './claim-room.ts';
 export { createShareOut } from './delivery-share.ts';

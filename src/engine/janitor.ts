@@ -1,5 +1,6 @@
 import type { EngineContext } from './context.ts';
 import { removeUnusedBlob } from './files.ts';
+import { forgottenUntil } from './submit.ts';
 
 /** Settled events older than this are removed, milliseconds. */
 const EVENT_RETENTION_MS = 30 * 24 * 3_600_000;
@@ -28,11 +29,13 @@ export interface SweepResult {
   readonly blobs: number;
   readonly logs: number;
   readonly events: number;
+  /** Idempotency keys. */
+  readonly keys: number;
 }
 
 /**
- * Removes what crashes left and nobody needs: blobs that no row names, result logs of ended batches, old events.
- * Stops early, between two removals, where `signal` aborts.
+ * Removes what crashes left and nobody needs: blobs that no row names, result logs of ended batches, old events and
+ * idempotency keys. Stops early, between two removals, where `signal` aborts.
  */
 export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): Promise<SweepResult> {
   let blobs = 0;
@@ -48,5 +51,6 @@ export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): P
     logs++;
   }
   const events = await ctx.store.purgeEvents(ctx.clock.now() - EVENT_RETENTION_MS);
-  return { blobs, logs, events };
+  const keys = await ctx.store.forgetSubmissions(forgottenUntil(ctx.clock.now()));
+  return { blobs, logs, events, keys };
 }

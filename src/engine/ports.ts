@@ -10,7 +10,9 @@
  */
 import type { BlobRef } from './file.ts';
 
+export type * from './second-chances-store.ts';
 export type * from './store-port.ts';
+export type * from './token-counter.ts';
 
 /** Receives one blob. `publish` or `discard` ends it. */
 export interface BlobWriter {

@@ -1,4 +1,3 @@
-import { refusalByKey } from './api-key.ts';
 import type { Batch, BatchError } from './batch.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
 import type { EngineContext } from './context.ts';
@@ -6,7 +5,7 @@ import { newBatchEvent } from './events.ts';
 import type { FileRecord } from './file.ts';
 import { BlobMissingError } from './errors.ts';
 import type { BatchStep } from './ports.ts';
-import { validateJsonl } from './validate.ts';
+import { validateFile } from './validate-file.ts';
 import type { ValidationResult } from './validate.ts';
 
 /**
@@ -33,31 +32,11 @@ async function validateInput(
   cutter: ChunkCutter,
   signal: AbortSignal,
 ): Promise<ValidationResult | 'missing'> {
-  const { settings, upstream } = ctx;
-  const { endpoint, allowedModels } = step.batch;
   try {
-    return await validateJsonl(
-      abortable(ctx.blobs.read(file.blob.sha256), signal),
-      {
-        endpoint,
-        maxBytes: settings.maxBatchBytes,
-        maxLines: settings.maxBatchLines,
-        maxLineBytes: settings.maxLineBytes,
-        oneModel: settings.oneModelPerBatch,
-        refusesModel: (model) => refusalByKey(allowedModels, model) ?? upstream.refuses(model),
-      },
-      (line) => cutter.add(line),
-    );
+    return await validateFile(ctx, file, step.batch, { onLine: (line) => cutter.add(line), signal });
   } catch (error) {
     if (error instanceof BlobMissingError) return 'missing';
     throw error;
-  }
-}
-
-async function* abortable(source: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncIterable<Uint8Array> {
-  for await (const bytes of source) {
-    signal.throwIfAborted();
-    yield bytes;
   }
 }
 
@@ -108,7 +87,8 @@ function fileNotFound(batch: Batch): BatchError {
   };
 }
 
-function wrongPurpose(file: FileRecord): BatchError {
+/** The fault of a file that was not uploaded to be the input of a batch. */
+export function wrongPurpose(file: FileRecord): BatchError {
   return {
     code: 'invalid_request',
     message: `The file ${file.id} has the purpose '${file.purpose}'. The input of a batch must be uploaded with the purpose 'batch'.`,

@@ -11,6 +11,7 @@ import type { Page } from './page.ts';
 
 export type * from './api-key-store.ts';
 export type { Page } from './page.ts';
+import type { SecondChancesStore } from './second-chances-store.ts';
 
 export type Fenced = 'ok' | 'lost';
 
@@ -103,7 +104,7 @@ export type DeliveryResult =
  * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store extends ApiKeyStore, LiveStore {
+export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

@@ -26,16 +26,32 @@ export class TextSet {
     const hash = hashOf(page, at, bytes);
     const number = hash >>> 24;
     const table = this.#tables[number] as Uint32Array;
-    const mask = table.length - 1;
-    let slot = hash & mask;
-    for (let position = table[slot]; position !== 0; position = table[slot]) {
-      if (this.#isAt((position as number) - 1, page, at, bytes)) return false;
-      slot = (slot + 1) & mask;
-    }
+    const slot = this.#findSlot(table, hash, page, at, bytes);
+    if (table[slot] !== 0) return false;
     table[slot] = (this.#pages.length - 1) * PAGE_BYTES + at + 1;
     this.#end = at + bytes;
     if (++(this.#counts[number] as number) > table.length * 0.75) this.#grow(number);
     return true;
+  }
+
+  /** Whether the text is there. Throws as `add`. */
+  has(text: string): boolean {
+    const { page, at } = this.#write(text);
+    const bytes = textLength(page, at);
+    const hash = hashOf(page, at, bytes);
+    const table = this.#tables[hash >>> 24] as Uint32Array;
+    return table[this.#findSlot(table, hash, page, at, bytes)] !== 0;
+  }
+
+  /** The slot of the text in `bytes` bytes of `page` from `at` on, or the free one where it would go. */
+  #findSlot(table: Uint32Array, hash: number, page: Buffer, at: number, bytes: number): number {
+    const mask = table.length - 1;
+    let slot = hash & mask;
+    for (let position = table[slot]; position !== 0; position = table[slot]) {
+      if (this.#isAt((position as number) - 1, page, at, bytes)) break;
+      slot = (slot + 1) & mask;
+    }
+    return slot;
   }
 
   /** Writes the text behind the last one, where the next one will overwrite it unless it is kept. */

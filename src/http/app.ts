@@ -15,7 +15,9 @@ import { keyRoutes } from './keys.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { describeApi } from './openapi/index.ts';
 import { resultRoutes } from './results.ts';
+import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
+import { validationRoutes } from './validation.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -90,6 +92,8 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(resultRoutes, { engine });
   app.register(eventRoutes, { engine });
   app.register(keyRoutes, { engine });
+  app.register(secondChanceRoutes, { engine });
+  app.register(validationRoutes, { engine });
   return app;
 }
 

@@ -2,6 +2,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Engine } from '../engine/index.ts';
 import { ignoreBodies, readJsonBodies } from './body.ts';
+import { idempotencyKeyOf, sendSubmitted } from './idempotency.ts';
 import { parseInput } from './validate.ts';
 import { createBatchBody, listBatchesQuery, toBatchObject, toList } from './wire.ts';
 
@@ -29,10 +30,10 @@ export async function batchRoutes(
 
 async function createRoute(scope: FastifyInstance, { engine }: { readonly engine: Engine }): Promise<void> {
   readJsonBodies(scope);
-  scope.post('/v1/batches', async (request) => {
+  scope.post('/v1/batches', async (request, reply) => {
     // No body at all is a body without the required parameters.
     const body = parseInput(createBatchBody, request.body === undefined ? {} : request.body);
-    const batch = await engine.batches.create({
+    const create = {
       owner: request.owner,
       inputFileId: body.input_file_id,
       endpoint: body.endpoint,
@@ -42,8 +43,10 @@ async function createRoute(scope: FastifyInstance, { engine }: { readonly engine
       priority: body.priority ?? undefined,
       webhookUrl: body.webhook_url,
       restrictions: request.caller.key ?? undefined,
-    });
-    return toBatchObject(batch);
+    };
+    const once = idempotencyKeyOf(request, body);
+    if (once === null) return toBatchObject(await engine.batches.create(create));
+    return sendSubmitted(reply, await engine.batches.createOnce(create, once));
   });
 }
 

@@ -62,6 +62,16 @@ export const createBatchBody = z.object({
   webhook_url: z.string().nullish(),
 });
 
+export const validateBatchBody = z.object({ input_file_id: z.string(), endpoint: z.string() });
+
+/** What a retry may have otherwise than the batch that it retries. */
+export const retryBatchBody = z.object({
+  metadata: stringMembers.nullish(),
+  completion_window: z.string().nullish(),
+  priority: z.int().nullish(),
+  webhook_url: z.string().nullish(),
+});
+
 /** A File object. */
 export function toFileObject(file: FileRecord) {
   return {
@@ -85,7 +95,7 @@ export function toBatchObject(batch: Batch) {
     object: 'batch',
     endpoint: batch.endpoint,
     model: batch.model,
-    errors: batch.errors === null ? null : { object: 'list', data: batch.errors.map(toBatchErrorObject) },
+    errors: batch.errors === null ? null : toErrorsObject(batch.errors),
     input_file_id: batch.inputFileId,
     completion_window: batch.completionWindow,
     status: batch.status,
@@ -124,6 +134,11 @@ function addedFields(batch: Batch) {
     ...(batch.priority === 0 ? {} : { priority: batch.priority }),
     ...(batch.webhookUrl === null ? {} : { webhook_url: batch.webhookUrl }),
   };
+}
+
+/** The faults of an input file. */
+export function toErrorsObject(errors: NonNullable<Batch['errors']>) {
+  return { object: 'list', data: errors.map(toBatchErrorObject) };
 }
 
 function toBatchErrorObject(error: NonNullable<Batch['errors']>[number]) {

@@ -210,7 +210,29 @@ const KEY_ACTIONS: Readonly<Record<string, Action>> = {
   },
 };
 
-const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...KEY_ACTIONS };
+const SECOND_CHANCES: Readonly<Record<string, Action>> = {
+  async deleteBatch({ both, batches }, n, m) {
+    const id = pick(batches, n) ?? 'batch_unknown';
+    await both((store) => store.deleteBatch(m % 9 === 0 ? 'bob' : 'ann', id));
+  },
+  async submit({ both, batches }, n, m) {
+    const batch = aBatch({ createdAt: T0 + (m % 5) });
+    const submission = {
+      batch,
+      event: anEvent(batch, 'batch.queued', T0, ['http://a'].slice(0, n % 2)),
+      inputFile: m % 3 === 0 ? aFile() : null,
+      once: n % 7 === 0 ? null : { key: `k${n % 3}`, fingerprint: `${m % 2}` },
+      forgetUntil: T0 + (n % 4),
+    };
+    batches.push(batch.id);
+    await both((store) => store.submitBatch(submission));
+    await both((store) => store.findSubmission('ann', `k${m % 3}`, T0 + (m % 4)));
+  },
+  forget: ({ both }, n) => both((store) => store.forgetSubmissions(T0 + (n % 5))),
+};
+
+const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...KEY_ACTIONS, ...SECOND_CHANCES };
+
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];

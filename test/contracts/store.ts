@@ -6,6 +6,7 @@ import { describeDeliveries } from './store-deliveries.ts';
 import { describeFiles } from './store-files.ts';
 import { describeLeases } from './store-leases.ts';
 import { describeLive } from './store-live.ts';
+import { describeSecondChances } from './store-second-chances.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
@@ -26,5 +27,6 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeDeliveries(it);
     describeLive(it);
     describeApiKeys(it);
+    describeSecondChances(it);
   });
 }

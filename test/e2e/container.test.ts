@@ -105,6 +105,13 @@ describe('the files of the image', () => {
     const client = new OpenAI({ apiKey: 'key', baseURL: `${url}/v1` });
     expect(await answersOf(client, 'hello')).toMatch(/^\{"id":"batch_req_.*"status_code":200.*hello.*\}\n$/);
 
+    const [file] = (await client.files.list({ purpose: 'batch' })).data;
+    const check = { input_file_id: file?.id, endpoint: '/v1/chat/completions' };
+    // Counted by a thread whose program is a file of its own.
+    expect(await client.post('/batches/validate', { body: check })).toMatchObject({
+      token_estimate: { method: 'o200k_base', input_tokens: 1 },
+    });
+
     service.kill('SIGTERM');
     expect(await service.ended).toMatchObject({ code: 0, stderr: '' });
     expect(await startNode(healthCommand.slice(1), health).ended).toMatchObject({ code: 1 });

@@ -142,6 +142,9 @@ describe('the examples of the README run as printed:', () => {
     const { execFileSync } = await import('node:child_process');
     const output = execFileSync('bash', ['-e', 'try.sh'], { cwd, encoding: 'utf8', timeout: 20_000 });
     expect(output).toMatch(/"custom_id":"one".*\n.*"custom_id":"two"/);
+    expect(output).toMatch(/"object":"batch.validation","valid":true.*"input_tokens":\d+,"is_estimate":true/);
+    expect(output).toContain('has no failed lines to retry');
+    expect(output).toContain('"deleted":true');
   });
 
   it('curl, with keys for teams', async () => {

@@ -13,6 +13,8 @@ describe('a set of texts', () => {
         for (const one of texts) {
           expect(ours.add(one), JSON.stringify(one)).toBe(!real.has(one));
           real.add(one);
+          expect(ours.has(one)).toBe(true);
+          expect(ours.has(`${one}b`)).toBe(real.has(`${one}b`));
         }
       }),
     );

@@ -2,7 +2,15 @@ import { pino } from 'pino';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { expect, onTestFinished } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
-import type { BlobStore, Clock, Engine, EngineSettings, Store, Upstream } from '../../src/engine/index.ts';
+import type {
+  BlobStore,
+  Clock,
+  Engine,
+  EngineSettings,
+  Store,
+  TokenCounter,
+  Upstream,
+} from '../../src/engine/index.ts';
 import { buildApp } from '../../src/http/app.ts';
 import type { SocketLimits } from '../../src/http/app.ts';
 import type { ErrorBody } from '../../src/http/errors.ts';
@@ -17,6 +25,7 @@ export interface TestAppOptions {
   readonly settings?: Partial<EngineSettings>;
   readonly clock?: Clock;
   readonly upstream?: Upstream;
+  readonly tokens?: TokenCounter;
   readonly isReady?: () => boolean | Promise<boolean>;
   readonly limits?: Partial<SocketLimits>;
   /** Replaces verbs of the storage. */
@@ -50,6 +59,7 @@ export function createTestApp(options: TestAppOptions = {}): TestApp {
     ...(options.settings === undefined ? {} : { settings: options.settings }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
     ...(options.upstream === undefined ? {} : { upstream: options.upstream }),
+    ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
   });
   const app = buildApp({
     engine,

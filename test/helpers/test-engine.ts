@@ -8,6 +8,7 @@ import type {
   EngineParts,
   EngineSettings,
   Log,
+  TokenCounter,
   Upstream,
   WebhookSender,
 } from '../../src/engine/index.ts';
@@ -20,6 +21,7 @@ export interface TestEngineOptions {
   readonly storage?: Pick<EngineParts, 'store' | 'blobs' | 'results'>;
   readonly upstream?: Upstream;
   readonly webhooks?: WebhookSender;
+  readonly tokens?: TokenCounter;
   readonly settings?: Partial<EngineSettings>;
   readonly clock?: Clock;
   readonly log?: Log;
@@ -31,6 +33,7 @@ export function createTestEngine(options: TestEngineOptions = {}): Engine {
     ...(options.storage ?? createMemoryStorage()),
     upstream: options.upstream ?? createScriptedUpstream(),
     webhooks: options.webhooks,
+    tokens: options.tokens,
     clock: options.clock,
     log: options.log,
     settings: { retryBaseMs: 1, ...options.settings },

@@ -5,6 +5,7 @@ import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
 import { createLiveVerbs } from './store/live.ts';
+import { createSecondChanceVerbs } from './store/second-chances.ts';
 import type { StoreState } from './store/state.ts';
 
 /**
@@ -28,6 +29,7 @@ export function createMemoryStore(): Store {
     ...createDeliveryVerbs(state),
     ...createLiveVerbs(state),
     ...createApiKeyVerbs(state),
+    ...createSecondChanceVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

@@ -7,11 +7,8 @@ import { transaction } from './transaction.ts';
 type ReadVerb = 'findApiKey' | 'getApiKey' | 'listApiKeys' | 'hasApiKeys';
 
 /** Keys that an administrator hands out. */
-export function createApiKeyVerbs(db: Database): {
-  readonly reads: Pick<ApiKeyStore, ReadVerb>;
-  readonly writes: Omit<ApiKeyStore, ReadVerb>;
-} {
-  return { reads: createReads(db), writes: createWrites(db) };
+export function createApiKeyVerbs(db: Database): ApiKeyStore {
+  return { ...createReads(db), ...createWrites(db) };
 }
 
 interface ApiKeyRow {

@@ -43,7 +43,11 @@ export function createBatchVerbs(db: Database, reader: BatchReader, insertEvent:
   };
 }
 
-function createCreateBatch(db: Database, insertEvent: InsertEvent): (batch: Batch, event: NewEvent) => void {
+/** Inserts a batch and its event. */
+export function createCreateBatch(
+  db: Database,
+  insertEvent: InsertEvent,
+): (batch: Batch, event: NewEvent) => void {
   const insert = db.prepare(`
     insert into batches (
       id, owner, endpoint, input_file_id, completion_window, status, metadata, priority, webhook_url,

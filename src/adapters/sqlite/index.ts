@@ -1,9 +1,8 @@
 import type { Database } from 'better-sqlite3';
-import type { LiveStore } from '../../engine/live-store.ts';
-import type { ApiKeyStore, Store } from '../../engine/ports.ts';
+import type { Store } from '../../engine/ports.ts';
 import { createApiKeyVerbs } from './api-keys.ts';
 import { createBatchReader } from './batch-reader.ts';
-import { createBatchVerbs } from './batches.ts';
+import { createBatchVerbs, createCreateBatch } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
@@ -17,6 +16,7 @@ import { createLiveVerbs } from './live.ts';
 import { openDatabase } from './open.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
+import { createSecondChanceVerbs } from './second-chances.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 import { createTrim } from './trim.ts';
@@ -48,23 +48,24 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
     ...createLiveVerbs(db),
+    ...createSecondChanceVerbs(db, { insertBatch: createCreateBatch(db, insertEvent), insertFile }),
+    ...createApiKeyVerbs(db),
   });
-  const keys = createApiKeyVerbs(db);
-  const joined = group.join({ ...writes, ...keys.writes });
-  // What must work on a full disk: to start, to remove something from it, and to lock somebody out.
-  const { deleteFile, expireFiles, releaseDeadLeases, revokeApiKey } = spendReserve(reserve, joined);
+  const joined = group.join(writes);
+  const removals = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
-    ...keys.reads,
     ...joined,
-    deleteFile,
-    revokeApiKey,
+    // What must work on a full disk: to start, to remove something from it, and to lock somebody out.
+    releaseDeadLeases: removals.releaseDeadLeases,
+    deleteFile: removals.deleteFile,
+    deleteBatch: removals.deleteBatch,
+    revokeApiKey: removals.revokeApiKey,
     expireFiles: async (now, limit) => {
       // Called now and then, and there may be room again.
       reserve.restore();
-      return await expireFiles(now, limit);
+      return await removals.expireFiles(now, limit);
     },
-    releaseDeadLeases,
     finishBatch: async (options) => {
       const finished = await joined.finishBatch(options);
       trim.start();
@@ -86,27 +87,36 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
 }
 
-type Verbs = Omit<Store, 'ping' | 'close' | keyof ApiKeyStore>;
-type ReadVerb =
-  | 'getFile'
-  | 'listFiles'
-  | 'blobInUse'
-  | 'getBatch'
-  | 'listBatches'
-  | 'isBatchLive'
-  | 'readChunks'
-  | 'readSegments'
-  | 'findStoppedBatches'
-  | keyof LiveStore;
+type Verbs = Omit<Store, 'ping' | 'close'>;
+
+/** Verbs that write nothing. */
+const READS = [
+  'getFile',
+  'listFiles',
+  'blobInUse',
+  'getBatch',
+  'listBatches',
+  'isBatchLive',
+  'readChunks',
+  'readSegments',
+  'findStoppedBatches',
+  'findApiKey',
+  'hasApiKeys',
+  'getApiKey',
+  'listApiKeys',
+  'readSegmentsAfter',
+  'readBatchEvents',
+  'findSubmission',
+] as const satisfies readonly (keyof Verbs)[];
+type ReadVerb = (typeof READS)[number];
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
-  const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
-  const { readChunks, readSegments, findStoppedBatches, readSegmentsAfter, readBatchEvents, ...writes } =
-    others;
-  const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
-  const live = { readSegmentsAfter, readBatchEvents };
-  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches, ...live }, writes };
+  const isRead = ([name]: [string, unknown]): boolean => (READS as readonly string[]).includes(name);
+  const all = Object.entries(verbs);
+  const reads = Object.fromEntries(all.filter(isRead)) as Pick<Verbs, ReadVerb>;
+  const writes = Object.fromEntries(all.filter((entry) => !isRead(entry))) as Omit<Verbs, ReadVerb>;
+  return { reads, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };

@@ -21,6 +21,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   409: 'Its state does not allow it; trying again does not help.',
   413: 'Larger than a limit, which the message names.',
   416: 'The range lies outside the file.',
+  429: 'Too many at a time; `Retry-After` says when to try again.',
   500: 'Unexpected; the log tells more under the `x-request-id`.',
   503: 'Storage fails, or the service is starting or stopping. Try again later.',
   507: 'The disk is full.',

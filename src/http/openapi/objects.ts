@@ -98,6 +98,25 @@ export const errorEnvelope = z.strictObject({
   }),
 });
 
+/** What a batch over a file would meet. */
+export const validationObject = z.strictObject({
+  object: z.literal('batch.validation'),
+  valid: z.boolean(),
+  errors: batchObject.shape.errors,
+  request_counts: z.strictObject({ total: z.int().min(0) }),
+  bytes: z.int().min(0),
+  models: z.array(z.strictObject({ model: z.string(), requests: z.int().min(1) })),
+  more_models: z.int().min(1).optional(),
+  token_estimate: z
+    .strictObject({
+      method: z.string(),
+      sampled_requests: z.int().min(0),
+      input_tokens: z.int().min(0),
+      is_estimate: z.literal(true),
+    })
+    .nullable(),
+});
+
 /** A line of a result file. */
 export const resultLine = z.strictObject({
   id: z.string().regex(/^batch_req_[0-9a-f]{32}$/),

@@ -2,6 +2,7 @@ import { canTransition, isTerminal, NO_USAGE } from '../../../engine/batch.ts';
 import type { Batch } from '../../../engine/batch.ts';
 import { newDoneBits } from '../../../engine/chunk.ts';
 import type { NewChunk } from '../../../engine/chunk.ts';
+import type { NewEvent } from '../../../engine/event.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';
@@ -13,13 +14,16 @@ export type BatchVerbs = Pick<
   'createBatch' | 'getBatch' | 'listBatches' | 'cancelBatch' | 'isBatchLive' | 'expireBatches'
 >;
 
+/** Inserts a batch and its event. Throws where the id is taken. */
+export function insertBatch(state: StoreState, batch: Batch, event: NewEvent): void {
+  if (state.batches.has(batch.id)) throw new Error(`batch ${batch.id} exists already`);
+  state.batches.set(batch.id, { batch, input: null, stepHeld: false, stepEpoch: 0, chunks: new Map() });
+  insertEvent(state, event);
+}
+
 export function createBatchVerbs(state: StoreState): BatchVerbs {
   return {
-    async createBatch(batch, event) {
-      if (state.batches.has(batch.id)) throw new Error(`batch ${batch.id} exists already`);
-      state.batches.set(batch.id, { batch, input: null, stepHeld: false, stepEpoch: 0, chunks: new Map() });
-      insertEvent(state, event);
-    },
+    createBatch: async (batch, event) => insertBatch(state, batch, event),
     async getBatch(owner, id) {
       const found = findBatch(state, owner, id);
       return found === undefined ? null : liveBatch(found);

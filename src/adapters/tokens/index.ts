@@ -1,0 +1,2 @@
+export { createTokenCounter } from './counter.ts';
+export type { TokenCounterOptions } from './counter.ts';

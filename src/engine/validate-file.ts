@@ -1,0 +1,41 @@
+import { refusalByKey } from './api-key.ts';
+import type { Batch } from './batch.ts';
+import type { EngineContext } from './context.ts';
+import type { FileRecord } from './file.ts';
+import { validateJsonl } from './validate.ts';
+import type { ValidationResult, ValidLine } from './validate.ts';
+
+/**
+ * Checks a file as the input of a batch, by the rules of the settings, as a stream. Rejects where storage fails
+ * (`BlobMissingError` where the bytes are gone) or `signal` aborts.
+ */
+export async function validateFile(
+  ctx: EngineContext,
+  file: FileRecord,
+  { endpoint, allowedModels }: Pick<Batch, 'endpoint' | 'allowedModels'>,
+  options: { readonly onLine: (line: ValidLine) => void; readonly signal: AbortSignal | undefined },
+): Promise<ValidationResult> {
+  const { settings, upstream } = ctx;
+  return await validateJsonl(
+    abortable(ctx.blobs.read(file.blob.sha256), options.signal),
+    {
+      endpoint,
+      maxBytes: settings.maxBatchBytes,
+      maxLines: settings.maxBatchLines,
+      maxLineBytes: settings.maxLineBytes,
+      oneModel: settings.oneModelPerBatch,
+      refusesModel: (model) => refusalByKey(allowedModels, model) ?? upstream.refuses(model),
+    },
+    options.onLine,
+  );
+}
+
+async function* abortable(
+  source: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): AsyncIterable<Uint8Array> {
+  for await (const bytes of source) {
+    signal?.throwIfAborted();
+    yield bytes;
+  }
+}
