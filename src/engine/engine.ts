@@ -12,6 +12,8 @@ import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './fil
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
+import { createWebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
+import type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
 import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
@@ -56,6 +58,7 @@ export interface Engine {
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
     lines(owner: string, id: string): AsyncIterable<LineOutcome>;
   };
+  readonly webhookEndpoints: WebhookEndpointVerbs;
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
   /** Calls `listener` whenever there may be work; answers how to stop that. For workers. */
@@ -98,6 +101,7 @@ export function createEngine(parts: EngineParts): Engine {
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
     },
+    webhookEndpoints: createWebhookEndpointVerbs(ctx, told),
     ping: () => ctx.store.ping(),
     onWake(listener) {
       listeners.add(listener);

@@ -16,6 +16,8 @@ export type EngineErrorCode =
   | 'too_large'
   | 'file_not_found'
   | 'batch_not_found'
+  | 'webhook_endpoint_not_found'
+  | 'webhook_delivery_not_found'
   /** The state of the thing does not allow it (cancel of a completed batch, delete of a file in use). */
   | 'conflict'
   /** The disk is full (ENOSPC, EDQUOT). */

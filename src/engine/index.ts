@@ -23,6 +23,14 @@ export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './bat
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { LineOutcome } from './outcomes.ts';
 export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from './event.ts';
+export { EVENT_TYPES } from './event.ts';
+export type {
+  DeliveryRecord,
+  DisabledReason,
+  WebhookEndpoint,
+  WebhookEndpointChanges,
+} from './webhook-endpoint.ts';
+export type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
 export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters

@@ -7,6 +7,8 @@ import { describeLeases } from './store-leases.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
+import { describeEndpointDeliveries } from './store-endpoint-deliveries.ts';
+import { describeWebhookEndpoints } from './store-webhook-endpoints.ts';
 import { storeTest } from './store-test.ts';
 import type { OpenStore } from './store-test.ts';
 
@@ -22,5 +24,7 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeSegments(it);
     describeLeases(it);
     describeDeliveries(it);
+    describeWebhookEndpoints(it);
+    describeEndpointDeliveries(it);
   });
 }

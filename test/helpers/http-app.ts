@@ -2,7 +2,14 @@ import { pino } from 'pino';
 import type { FastifyInstance, InjectOptions, LightMyRequestResponse } from 'fastify';
 import { expect, onTestFinished } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
-import type { BlobStore, Clock, Engine, EngineSettings, Store } from '../../src/engine/index.ts';
+import type {
+  BlobStore,
+  Clock,
+  Engine,
+  EngineSettings,
+  Store,
+  WebhookSender,
+} from '../../src/engine/index.ts';
 import { buildApp } from '../../src/http/app.ts';
 import type { SocketLimits } from '../../src/http/app.ts';
 import type { ErrorBody } from '../../src/http/errors.ts';
@@ -16,6 +23,7 @@ export interface TestAppOptions {
   readonly apiKeys?: readonly string[];
   readonly settings?: Partial<EngineSettings>;
   readonly clock?: Clock;
+  readonly webhooks?: WebhookSender;
   readonly isReady?: () => boolean | Promise<boolean>;
   readonly limits?: Partial<SocketLimits>;
   /** Replaces verbs of the storage. */
@@ -48,6 +56,7 @@ export function createTestApp(options: TestAppOptions = {}): TestApp {
     storage: { store, blobs, results: memory.results },
     ...(options.settings === undefined ? {} : { settings: options.settings }),
     ...(options.clock === undefined ? {} : { clock: options.clock }),
+    ...(options.webhooks === undefined ? {} : { webhooks: options.webhooks }),
   });
   const app = buildApp({
     engine,

@@ -2,8 +2,10 @@ import type { Store } from '../../engine/ports.ts';
 import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
+import { createEndpointDeliveryVerbs } from './store/endpoint-deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
 import type { StoreState } from './store/state.ts';
+import { createEndpointVerbs } from './store/webhook-endpoints.ts';
 
 /**
  * A Store that lives as long as the process: for tests and for programs that need no memory of their batches. Each
@@ -15,6 +17,7 @@ export function createMemoryStore(): Store {
     batches: new Map(),
     events: new Map(),
     deliveries: new Map(),
+    endpoints: new Map(),
   };
   return {
     ...createFileVerbs(state),
@@ -22,6 +25,8 @@ export function createMemoryStore(): Store {
     ...createStepVerbs(state),
     ...createChunkVerbs(state),
     ...createDeliveryVerbs(state),
+    ...createEndpointVerbs(state),
+    ...createEndpointDeliveryVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

@@ -1,10 +1,11 @@
 import type { Database } from 'better-sqlite3';
-import type { Store } from '../../engine/ports.ts';
+import type { Store, WebhookEndpointStore } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
+import { createListDeliveries, createReplayVerbs } from './endpoint-deliveries.ts';
 import { createInsertEvent } from './events.ts';
 import { overwriteFailedCommits, isFull, spendReserve } from './failures.ts';
 import { createFileVerbs, createInsertFile } from './files.ts';
@@ -17,6 +18,7 @@ import type { Reserve } from './reserve.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 import { createTrim } from './trim.ts';
+import { createEndpointReads, createEndpointWrites } from './webhook-endpoints.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
@@ -45,11 +47,13 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
   });
-  const joined = group.join(writes);
+  const endpointReads = { ...createEndpointReads(db), listDeliveries: createListDeliveries(db) };
+  const joined = group.join({ ...writes, ...createEndpointWrites(db), ...createReplayVerbs(db) });
   // What must work on a full disk: to start, and to remove something from it.
   const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
+    ...endpointReads,
     ...joined,
     deleteFile,
     expireFiles: async (now, limit) => {
@@ -79,7 +83,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
 }
 
-type Verbs = Omit<Store, 'ping' | 'close'>;
+type Verbs = Omit<Store, 'ping' | 'close' | keyof WebhookEndpointStore>;
 type ReadVerb =
   | 'getFile'
   | 'listFiles'

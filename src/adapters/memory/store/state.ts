@@ -4,6 +4,8 @@ import type { Batch, Usage } from '../../../engine/batch.ts';
 import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
 import type { Delivery, EventRecord } from '../../../engine/event.ts';
 import type { BlobRef, FileRecord } from '../../../engine/file.ts';
+import type { AttemptTrace } from '../../../engine/ports.ts';
+import type { WebhookEndpoint } from '../../../engine/webhook-endpoint.ts';
 import { addUsage } from '../../../engine/usage.ts';
 
 export interface StoreState {
@@ -11,6 +13,7 @@ export interface StoreState {
   readonly batches: Map<string, BatchState>;
   readonly events: Map<string, EventState>;
   readonly deliveries: Map<string, DeliveryState>;
+  readonly endpoints: Map<string, EndpointState>;
 }
 
 export interface BatchState {
@@ -39,7 +42,8 @@ export interface ChunkState {
 
 export interface EventState {
   readonly record: EventRecord;
-  readonly deliveries: readonly DeliveryState[];
+  /** Those that were made with it, and its replays. */
+  readonly deliveries: DeliveryState[];
 }
 
 export interface DeliveryState {
@@ -47,6 +51,23 @@ export interface DeliveryState {
   state: 'pending' | 'delivered' | 'failed';
   nextAt: number;
   held: boolean;
+  readonly createdAt: number;
+  /** Null before the first attempt. */
+  lastAttempt: LastAttempt | null;
+  lastError: string | null;
+}
+
+interface LastAttempt extends Partial<AttemptTrace> {
+  readonly at: number;
+  readonly statusCode: number | null;
+}
+
+export interface EndpointState {
+  endpoint: WebhookEndpoint;
+  secret: string;
+  /** The replaced one, and until when it signs as well. */
+  oldSecret: { readonly secret: string; readonly until: number } | null;
+  failingSince: number | null;
 }
 
 /** The batch of this owner, or undefined. */
