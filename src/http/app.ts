@@ -12,6 +12,7 @@ import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { stopInOrder } from './stopping.ts';
+import { webhookEndpointRoutes } from './webhook-endpoints.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -82,6 +83,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(healthRoutes, { engine, isReady });
   app.register(fileRoutes, { engine });
   app.register(batchRoutes, { engine });
+  app.register(webhookEndpointRoutes, { engine });
   return app;
 }
 

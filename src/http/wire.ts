@@ -140,8 +140,8 @@ export function toList<T>(page: Page<T>, toObject: (item: T) => { readonly id: s
   };
 }
 
-function toUnixSeconds(timeMs: number): number;
-function toUnixSeconds(timeMs: number | null): number | null;
-function toUnixSeconds(timeMs: number | null): number | null {
+export function toUnixSeconds(timeMs: number): number;
+export function toUnixSeconds(timeMs: number | null): number | null;
+export function toUnixSeconds(timeMs: number | null): number | null {
   return timeMs === null ? null : Math.floor(timeMs / 1000);
 }
