@@ -41,6 +41,14 @@ export { createShareOut } from './delivery-share.ts';
 export type { DeliveryShare } from './delivery-share.ts';
 export * from './chunk.ts';
 export { canTransition } from './batch.ts';
+export {
+  changeEndpoint,
+  ENDED_BY_DISABLING,
+  isFreshStart,
+  judgeEndpoint,
+  secretHintOf,
+} from './webhook-endpoint.ts';
+export type { EndpointHealth } from './webhook-endpoint.ts';
 
 // Steps, for workers
 export { ChunkRun } from './chunk-run.ts';
