@@ -23,7 +23,7 @@ export interface EngineSettings {
   readonly retryBaseMs: number;
   /** Receive every event of every batch. */
   readonly webhookUrls: readonly string[];
-  /** Signs every delivery; without it no webhook can be asked for. */
+  /** Signs what goes to them and to a batch's own URL, which needs it. Webhook endpoints have secrets of their own. */
   readonly webhookSigningSecret: string | null;
 }
 

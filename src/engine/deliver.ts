@@ -1,7 +1,7 @@
 import type { EngineContext } from './context.ts';
 import { isTerminalEvent, MAX_DELIVERY_WAIT_MS } from './event.ts';
-import type { Delivery, EventRecord } from './event.ts';
-import type { DeliveryResult, WebhookOutcome } from './ports.ts';
+import type { Delivery, DeliveryTarget, EventRecord } from './event.ts';
+import type { AttemptTrace, DeliveryResult, Fenced, WebhookOutcome, WebhookRequest } from './ports.ts';
 import { parseRetryAfterMs } from './retry.ts';
 import { signWebhook } from './webhook-signature.ts';
 
@@ -33,34 +33,84 @@ export async function attemptDelivery(
 ): Promise<void> {
   const { event, target } = delivery;
   const body = await eventBody(ctx, event);
-  const secret = ctx.settings.webhookSigningSecret;
-  const outcome: WebhookOutcome =
-    secret === null
-      ? { kind: 'failed', message: 'there is no signing secret any more' }
-      : await ctx.webhooks.send(
-          {
-            url: target.url,
-            trusted: target.origin === 'configured',
-            headers: {
-              'content-type': 'application/json',
-              ...signWebhook(secret, event.id, signatureTime(ctx, delivery.attempts), body),
-            },
-            body,
-          },
-          signal,
-        );
+  const secrets = await secretsOf(ctx, target);
+  const startedAt = ctx.clock.monotonic();
+  const outcome = await postSigned(
+    ctx,
+    { url: target.url, trusted: target.origin === 'configured' },
+    { secrets, id: event.id, at: signatureTime(ctx, delivery.attempts), body },
+    signal,
+  );
   if (outcome.kind === 'aborted') return await ctx.store.releaseDeliveries([delivery]);
   const result = decideDelivery(outcome, delivery.attempts, ctx.clock.now());
-  await ctx.store.settleDelivery(delivery.id, delivery.epoch, ctx.clock.now(), result);
-  const fields = {
-    deliveryId: delivery.id,
-    eventId: event.id,
-    type: event.type,
-    attempt: delivery.attempts + 1,
+  const trace = {
+    durationMs: Math.round(ctx.clock.monotonic() - startedAt),
+    response: outcome.kind === 'answered' ? outcome.body : null,
   };
-  if (result.kind === 'delivered')
+  const settled = await settle(ctx, delivery, result, trace);
+  if (settled === 'ok') await logAttempt(ctx, delivery, result);
+}
+
+/** What an attempt brings, and what signs it, the newest first: none where there is no secret any more. */
+export interface SignedPost {
+  readonly secrets: readonly string[];
+  /** The `webhook-id`. */
+  readonly id: string;
+  /** The time of the signature, milliseconds. */
+  readonly at: number;
+  readonly body: string;
+}
+
+/** Posts a signed JSON body once. Never rejects. */
+export async function postSigned(
+  ctx: EngineContext,
+  to: Pick<WebhookRequest, 'url' | 'trusted'>,
+  { secrets, id, at, body }: SignedPost,
+  signal: AbortSignal,
+): Promise<WebhookOutcome> {
+  const [newest, ...older] = secrets;
+  if (newest === undefined) return { kind: 'failed', message: 'there is no signing secret any more' };
+  const signature = signWebhook([newest, ...older], id, at, body);
+  const headers = { 'content-type': 'application/json', ...signature };
+  return await ctx.webhooks.send({ ...to, headers, body }, signal);
+}
+
+/** Looked up for each attempt, for an endpoint's may have been replaced since the last one. */
+async function secretsOf(ctx: EngineContext, target: DeliveryTarget): Promise<readonly string[]> {
+  if (target.origin === 'endpoint') {
+    return await ctx.store.getWebhookSecrets(target.endpointId, ctx.clock.now());
+  }
+  const secret = ctx.settings.webhookSigningSecret;
+  return secret === null ? [] : [secret];
+}
+
+/** Only the deliveries of endpoints have a history that somebody can read. */
+async function settle(
+  ctx: EngineContext,
+  { id, epoch, target }: Delivery,
+  result: DeliveryResult,
+  trace: AttemptTrace,
+): Promise<Fenced> {
+  const now = ctx.clock.now();
+  if (target.origin !== 'endpoint') return await ctx.store.settleDelivery(id, epoch, now, result);
+  return await ctx.store.settleDelivery(id, epoch, now, result, trace);
+}
+
+async function logAttempt(
+  ctx: EngineContext,
+  { id, event, target, attempts }: Delivery,
+  result: DeliveryResult,
+): Promise<void> {
+  const fields = { deliveryId: id, eventId: event.id, type: event.type, attempt: attempts + 1 };
+  if (result.kind === 'delivered') {
     ctx.log.info({ ...fields, status: result.statusCode }, 'webhook delivered');
-  else ctx.log.warn({ ...fields, ...result }, 'webhook not delivered');
+    return;
+  }
+  ctx.log.warn({ ...fields, ...result }, 'webhook not delivered');
+  if (target.origin !== 'endpoint') return;
+  const reason = (await ctx.store.getWebhookEndpoint(event.owner, target.endpointId))?.disabledReason ?? null;
+  // Disabling ends all of the endpoint's deliveries, so that hardly another one than the one that did it finds it so.
+  if (reason !== null) ctx.log.warn({ endpointId: target.endpointId, reason }, 'webhook endpoint disabled');
 }
 
 /**

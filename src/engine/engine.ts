@@ -46,6 +46,9 @@ import type {
   Upstream,
   WebhookSender,
 } from './ports.ts';
+import { createWebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
+import type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
+import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {
@@ -117,6 +120,7 @@ export interface Engine {
     /** Notes that the key was used, at most once a minute; nothing to wait for. */
     noteUse(key: ApiKey): void;
   };
+  readonly webhookEndpoints: WebhookEndpointVerbs;
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
   /** Calls `listener` whenever there may be work; answers how to stop that. For workers. */
@@ -177,6 +181,7 @@ export function createEngine(parts: EngineParts): Engine {
       exist: () => told(ctx.store.hasApiKeys()),
       noteUse: createUseNotes(ctx),
     },
+    webhookEndpoints: createWebhookEndpointVerbs(ctx, told),
     ping: () => ctx.store.ping(),
     onWake(listener) {
       listeners.add(listener);

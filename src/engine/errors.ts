@@ -19,6 +19,8 @@ export type EngineErrorCode =
   | 'api_key_not_found'
   /** The caller's key does not allow it. */
   | 'not_allowed'
+  | 'webhook_endpoint_not_found'
+  | 'webhook_delivery_not_found'
   /** The state of the thing does not allow it (cancel of a completed batch, delete of a file in use). */
   | 'conflict'
   /** The disk is full (ENOSPC, EDQUOT). */

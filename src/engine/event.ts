@@ -26,11 +26,15 @@ export interface EventRecord {
   readonly createdAt: number;
 }
 
-/** Where an event is to be sent. `configured` URLs come from the operator and are trusted; a batch's own are not. */
-export interface DeliveryTarget {
+/** A URL that the operator configured, and trusts, or a batch's own, which is not trusted. */
+export interface PlainTarget {
   readonly url: string;
   readonly origin: 'configured' | 'batch';
 }
+
+/** Where an event is to be sent. An endpoint's URL is not trusted either. */
+export type DeliveryTarget =
+  PlainTarget | { readonly url: string; readonly origin: 'endpoint'; readonly endpointId: string };
 
 /** The attempts to bring one event to one URL. */
 export interface Delivery {
@@ -43,10 +47,13 @@ export interface Delivery {
   readonly epoch: number;
 }
 
-/** An event together with where it goes; a Store verb that changes a state takes one and writes both. */
+/**
+ * An event together with where it goes; a Store verb that changes a state takes one and writes both. The store adds the
+ * endpoints that want it, in the same transaction: no endpoint is missed that was created a moment before.
+ */
 export interface NewEvent {
   readonly event: EventRecord;
-  readonly targets: readonly DeliveryTarget[];
+  readonly targets: readonly PlainTarget[];
 }
 
 /** No attempt is put off by more than this, milliseconds. */

@@ -1,11 +1,11 @@
 import type { Batch } from './batch.ts';
 import type { EngineSettings } from './context.ts';
 import { isTerminalEvent, newEventId } from './event.ts';
-import type { DeliveryTarget, EventType, NewEvent } from './event.ts';
+import type { EventType, NewEvent, PlainTarget } from './event.ts';
 
 /**
- * The event and where it goes: the operator's URLs receive all, the batch's own URL the terminal one. To be
- * handed to the Store verb that makes it true. `now` in milliseconds.
+ * The event and where it goes: the operator's URLs receive all, the batch's own URL the terminal one (endpoints are
+ * the store's to find). To be handed to the Store verb that makes it true. `now` in milliseconds.
  */
 export function newBatchEvent(
   settings: EngineSettings,
@@ -13,7 +13,7 @@ export function newBatchEvent(
   batch: Pick<Batch, 'id' | 'owner' | 'webhookUrl'>,
   now: number,
 ): NewEvent {
-  const targets: DeliveryTarget[] = settings.webhookUrls.map((url) => ({ url, origin: 'configured' }));
+  const targets: PlainTarget[] = settings.webhookUrls.map((url) => ({ url, origin: 'configured' }));
   if (batch.webhookUrl !== null && isTerminalEvent(type)) {
     targets.push({ url: batch.webhookUrl, origin: 'batch' });
   }

@@ -32,6 +32,14 @@ export type { BatchNews, StartedWatch, WatchRequest } from './batch-watch.ts';
 export type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
 export type { LiveStore, LoggedSegment } from './live-store.ts';
 export type { Delivery, DeliveryTarget, EventRecord, EventType, NewEvent } from './event.ts';
+export { EVENT_TYPES } from './event.ts';
+export type {
+  DeliveryRecord,
+  DisabledReason,
+  WebhookEndpoint,
+  WebhookEndpointChanges,
+} from './webhook-endpoint.ts';
+export type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
 export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters
@@ -44,6 +52,14 @@ export { createShareOut } from './delivery-share.ts';
 export type { DeliveryShare } from './delivery-share.ts';
 export * from './chunk.ts';
 export { canTransition } from './batch.ts';
+export {
+  changeEndpoint,
+  ENDED_BY_DISABLING,
+  isFreshStart,
+  judgeEndpoint,
+  secretHintOf,
+} from './webhook-endpoint.ts';
+export type { EndpointHealth } from './webhook-endpoint.ts';
 
 // Steps, for workers
 export { ChunkRun } from './chunk-run.ts';

@@ -13,6 +13,7 @@ import type { BlobRef } from './file.ts';
 export type * from './second-chances-store.ts';
 export type * from './store-port.ts';
 export type * from './token-counter.ts';
+export type * from './webhook-endpoint-store.ts';
 
 /** Receives one blob. `publish` or `discard` ends it. */
 export interface BlobWriter {
@@ -119,7 +120,13 @@ export interface WebhookRequest {
 }
 
 export type WebhookOutcome =
-  | { readonly kind: 'answered'; readonly status: number; readonly retryAfter: string | null }
+  | {
+      readonly kind: 'answered';
+      readonly status: number;
+      readonly retryAfter: string | null;
+      /** How the body began (1 KB at most), undecoded, as text; bytes that are no UTF-8 are replaced. */
+      readonly body: string;
+    }
   /** The address is not one that may be called. */
   | { readonly kind: 'refused'; readonly message: string }
   | { readonly kind: 'failed'; readonly message: string }

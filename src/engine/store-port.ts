@@ -12,6 +12,10 @@ import type { Page } from './page.ts';
 export type * from './api-key-store.ts';
 export type { Page } from './page.ts';
 import type { SecondChancesStore } from './second-chances-store.ts';
+import type { Page } from './page.ts';
+import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
+
+export type { Page } from './page.ts';
 
 export type Fenced = 'ok' | 'lost';
 
@@ -100,11 +104,19 @@ export type DeliveryResult =
     }
   | { readonly kind: 'failed'; readonly statusCode: number | null; readonly error: string };
 
+/** What the history of an endpoint's deliveries keeps of an attempt, besides its result. */
+export interface AttemptTrace {
+  readonly durationMs: number;
+  /** How the answer's body began; null where no answer came. */
+  readonly response: string | null;
+}
+
 /**
  * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
 export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore {
+export interface Store extends WebhookEndpointStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;
@@ -217,7 +229,13 @@ export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore {
     share?: DeliveryShare,
   ): Promise<readonly Delivery[]>;
   /** Records the attempt (counts it) and what comes next. */
-  settleDelivery(id: string, epoch: number, now: number, result: DeliveryResult): Promise<Fenced>;
+  settleDelivery(
+    id: string,
+    epoch: number,
+    now: number,
+    result: DeliveryResult,
+    trace?: AttemptTrace,
+  ): Promise<Fenced>;
   /** Gives claimed deliveries back without counting an attempt. Old epochs are ignored. */
   releaseDeliveries(deliveries: readonly { readonly id: string; readonly epoch: number }[]): Promise<void>;
   /** Removes events created before `before` whose deliveries are all settled; answers how many. */

@@ -18,6 +18,7 @@ import { resultRoutes } from './results.ts';
 import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
 import { validationRoutes } from './validation.ts';
+import { webhookEndpointRoutes } from './webhook-endpoints.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -94,6 +95,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(keyRoutes, { engine });
   app.register(secondChanceRoutes, { engine });
   app.register(validationRoutes, { engine });
+  app.register(webhookEndpointRoutes, { engine });
   return app;
 }
 

@@ -70,6 +70,8 @@ const ENGINE_ERRORS: Readonly<Record<EngineErrorCode, EngineErrorRule>> = {
   batch_not_found: { status: 404, code: null },
   api_key_not_found: { status: 404, code: null },
   not_allowed: { status: 403, code: null },
+  webhook_endpoint_not_found: { status: 404, code: null },
+  webhook_delivery_not_found: { status: 404, code: null },
   // The SDKs retry a 409 unless told not to; trying again does not change a state.
   conflict: { status: 409, code: null, headers: { 'x-should-retry': 'false' } },
   out_of_space: { status: 507, code: null },

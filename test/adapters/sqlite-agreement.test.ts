@@ -4,6 +4,7 @@ import { createMemoryStore } from '../../src/adapters/memory/store.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import type { Delivery } from '../../src/engine/event.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
+import { FAILING_AFTER_MS } from '../../src/engine/webhook-endpoint.ts';
 import {
   aBatch,
   anApiKey,
@@ -20,6 +21,7 @@ import {
   T0,
   withPlainBytes,
 } from '../helpers/store-fixtures.ts';
+import { anEndpoint, DELIVERED, FAILED, GONE, retryAt } from '../helpers/webhook-fixtures.ts';
 
 /** Two stores that are told the same, and what they answered so far. */
 interface World {
@@ -34,6 +36,7 @@ interface World {
   readonly claims: ChunkClaim[];
   /** The ids of deliveries are random, hence one of each store. */
   readonly deliveries: (readonly [Delivery, Delivery])[];
+  readonly endpoints: string[];
 }
 
 /** One of the items, or undefined where there are none. Old ones stay: fences are to hold. */
@@ -233,17 +236,74 @@ const SECOND_CHANCES: Readonly<Record<string, Action>> = {
 
 const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...KEY_ACTIONS, ...SECOND_CHANCES };
 
+const ENDPOINT_ACTIONS: Readonly<Record<string, Action>> = {
+  async insertEndpoint({ both, endpoints }, n, m) {
+    const types = (['batch.queued', 'batch.in_progress', 'batch.completed'] as const).slice(n % 3);
+    const endpoint = anEndpoint({ eventTypes: types, createdAt: T0 + (m % 2) });
+    endpoints.push(endpoint.id);
+    await both((store) => store.insertWebhookEndpoint(endpoint, 'whsec_first', 4));
+  },
+  async updateEndpoint({ both, endpoints }, n, m) {
+    const changes = [
+      { url: `https://${m % 5}.example/` },
+      { status: 'enabled' },
+      { status: 'enabled' },
+      { status: 'disabled' },
+    ] as const;
+    const change = changes[m % 4] ?? {};
+    await both((store) =>
+      store.updateWebhookEndpoint('ann', pick(endpoints, n) ?? 'whe_unknown', change, T0 + (n % 3)),
+    );
+  },
+  async rotateSecret({ both, endpoints }, n, m) {
+    const id = pick(endpoints, n) ?? 'whe_unknown';
+    const oldUntil = m % 2 === 0 ? T0 + 1 : null;
+    const rotation = { owner: 'ann', id, secret: `whsec_${m}`, oldUntil, now: T0 };
+    await both((store) => store.rotateWebhookSecret(rotation));
+  },
+  async deleteEndpoint({ both, endpoints }, n, m) {
+    if (m % 3 > 0) return;
+    await both((store) => store.deleteWebhookEndpoint('ann', pick(endpoints, n) ?? 'whe_unknown'));
+  },
+  async settleOfEndpoint({ both, deliveries }, n, m) {
+    const pair = pick(
+      deliveries.filter(([{ target }]) => target.origin === 'endpoint'),
+      n,
+    );
+    const result = [GONE, DELIVERED, FAILED, retryAt(T0 + (n % 5))][m % 4];
+    if (pair === undefined || result === undefined) return;
+    const trace = { durationMs: n, response: m % 2 === 0 ? null : 'text' };
+    const now = T0 + (n % 3) * FAILING_AFTER_MS;
+    await both((store, side) => store.settleDelivery(pair[side].id, pair[side].epoch, now, result, trace));
+  },
+  async replay({ both, endpoints }, n, m) {
+    const endpointId = pick(endpoints, n) ?? 'whe_unknown';
+    const query = { owner: 'ann', endpointId, since: T0 + (m % 3), limit: 1 + (n % 3), now: T0 + (m % 4) };
+    await both((store) => store.replayEvents(query));
+  },
+  async replayOne({ both, endpoints, deliveries }, n, m) {
+    const pair = pick(deliveries, n);
+    if (pair === undefined) return;
+    const endpointId = pick(endpoints, m) ?? 'whe_unknown';
+    await both((store, side) => store.replayDelivery('ann', endpointId, pair[side].id, T0 + (n % 4)));
+  },
+};
+
+const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...ENDPOINT_ACTIONS };
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];
 
-/** What can be seen of a store's batches and chunks. */
-async function observe(store: Store, batches: readonly string[]): Promise<unknown> {
+/** What can be seen of a store's batches, chunks and endpoints. */
+async function observe(store: Store, { batches, endpoints }: World): Promise<unknown> {
   const chunks = batches.map(async (id) => (await store.readChunks(id, 0, 100)).map(withPlainBytes));
   return {
     list: await store.listBatches('ann', undefined, 1000),
     stopped: (await store.findStoppedBatches('worker')).toSorted(),
     chunks: await Promise.all(chunks),
+    endpoints: await store.listWebhookEndpoints('ann', undefined, 100),
+    secrets: await Promise.all(endpoints.map((id) => store.getWebhookSecrets(id, T0))),
+    sent: await Promise.all(endpoints.map((id) => store.listDeliveries('ann', id, undefined, 100))),
   };
 }
 
@@ -276,6 +336,7 @@ function createWorld(stores: readonly [Store, Store]): World {
     steps: [],
     claims: [],
     deliveries: [],
+    endpoints: [],
   };
 }
 
@@ -289,7 +350,7 @@ describe('the stores in SQLite and in memory', () => {
         try {
           for (const [name, n, m] of actions) {
             await ACTIONS[name]?.(world, n, m);
-            await world.both((store) => observe(store, world.batches));
+            await world.both((store) => observe(store, world));
           }
         } finally {
           for (const store of stores) await store.close();

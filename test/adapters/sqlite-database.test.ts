@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
-import { migrate } from '../../src/adapters/sqlite/migrate.ts';
+import { migrate, readMigrations } from '../../src/adapters/sqlite/migrate.ts';
 import { openDatabase } from '../../src/adapters/sqlite/open.ts';
 import {
   aFile,
@@ -63,6 +63,28 @@ describe('a SQLite database', () => {
       expect(db.pragma('foreign_keys', { simple: true })).toBe(1);
       db.close();
     }
+  });
+
+  it('of an older version keeps its deliveries, and what they wait for', async () => {
+    const path = await temporaryPath();
+    const folder = new URL('../../migrations/sqlite/', import.meta.url);
+    const older = new Database(path);
+    const migrations = readMigrations(folder).filter(({ name }) => name < '0005');
+    migrate(older, migrations);
+    older.exec(`
+      insert into events (id, owner, batch_id, type, created_at)
+      values ('evt_1', 'ann', 'batch_1', 'batch.queued', 5);
+      insert into deliveries (id, event, url, origin, next_at, attempts, epoch)
+      values ('dlv_1', 1, 'https://a.example/', 'batch', 7, 3, 4), ('dlv_2', 1, 'https://b.example/', 'configured', 8, 0, 0);
+    `);
+    older.close();
+    const store = openSqliteStore({ path });
+    onTestFinished(() => store.close());
+    const event = { id: 'evt_1', owner: 'ann', batchId: 'batch_1', type: 'batch.queued', createdAt: 5 };
+    expect(await store.claimDeliveries('w', 7, 10)).toEqual([
+      { id: 'dlv_1', event, target: { url: 'https://a.example/', origin: 'batch' }, attempts: 3, epoch: 5 },
+    ]);
+    expect(await store.claimDeliveries('w', 8, 10)).toMatchObject([{ id: 'dlv_2' }]);
   });
 
   it('of a newer version is refused, and left as it is', async () => {

@@ -45,6 +45,21 @@ describe('the statements of the SQLite store', () => {
     expect(faults).toEqual([]);
   });
 
+  it('find the events to replay by their own deliveries, not by all of the endpoint', async () => {
+    const db = openDatabase(':memory:');
+    onTestFinished(() => void db.close());
+    const statements = (await preparedStatements()).filter((text) => text.includes('e.created_at >= :since'));
+    expect(statements).toHaveLength(1);
+    const searches = statements
+      .flatMap((text) => explain(db, text))
+      .filter((step) => step.startsWith('SEARCH'));
+    expect(searches).toEqual([
+      'SEARCH e USING COVERING INDEX events_by_owner (owner=? AND created_at>?)',
+      expect.stringMatching(/USING INDEX deliveries_by_event \(event=\?\)$/),
+      expect.stringMatching(/USING INDEX deliveries_by_event \(event=\?\)$/),
+    ]);
+  });
+
   it('find the chunks to claim in order, without a look at those that are claimed or done', async () => {
     const db = openDatabase(':memory:');
     onTestFinished(() => void db.close());

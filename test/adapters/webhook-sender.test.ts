@@ -52,6 +52,7 @@ describe('a webhook', () => {
       kind: 'answered',
       status,
       retryAfter: retryAfter ?? null,
+      body: status === 204 ? '' : 'thank you',
     });
   });
 

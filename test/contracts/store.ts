@@ -10,6 +10,8 @@ import { describeSecondChances } from './store-second-chances.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
+import { describeEndpointDeliveries } from './store-endpoint-deliveries.ts';
+import { describeWebhookEndpoints } from './store-webhook-endpoints.ts';
 import { storeTest } from './store-test.ts';
 import type { OpenStore } from './store-test.ts';
 
@@ -28,5 +30,7 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeLive(it);
     describeApiKeys(it);
     describeSecondChances(it);
+    describeWebhookEndpoints(it);
+    describeEndpointDeliveries(it);
   });
 }

@@ -9,7 +9,7 @@ import { signWebhook } from '../../src/engine/webhook-signature.ts';
 const NOW = Date.UTC(2026, 0, 1);
 const HOUR = 3_600_000;
 const answered = (status: number, retryAfter: string | null = null) =>
-  ({ kind: 'answered', status, retryAfter }) as const;
+  ({ kind: 'answered', status, retryAfter, body: '' }) as const;
 
 describe('what a delivery attempt means', () => {
   it.each([200, 202, 204, 299])('%d is delivered', (status) =>
@@ -71,7 +71,7 @@ describe('the signature of a webhook', () => {
   const standardSecret = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 
   it.each([standardSecret, 'a plain text secret'])('with %s satisfies standardwebhooks', (secret) => {
-    const headers = signWebhook(secret, 'evt_1', Date.now(), body);
+    const headers = signWebhook([secret], 'evt_1', Date.now(), body);
     const verifier = secret.startsWith('whsec_')
       ? new Webhook(secret)
       : new Webhook(secret, { format: 'raw' });
@@ -81,14 +81,29 @@ describe('the signature of a webhook', () => {
 
   it.each([standardSecret, 'a plain text secret'])('with %s satisfies the official SDK', async (secret) => {
     const client = new OpenAI({ apiKey: 'unused', webhookSecret: secret });
-    const headers = signWebhook(secret, 'evt_1', Date.now(), body);
+    const headers = signWebhook([secret], 'evt_1', Date.now(), body);
     await expect(client.webhooks.unwrap(body, headers)).resolves.toMatchObject({ type: 'batch.completed' });
-    const stale = signWebhook(secret, 'evt_1', Date.now() - 301_000, body);
+    const stale = signWebhook([secret], 'evt_1', Date.now() - 301_000, body);
     await expect(client.webhooks.unwrap(body, stale)).rejects.toThrow();
   });
 
+  it('with two secrets satisfies whoever has either of them', async () => {
+    const old = `whsec_${Buffer.alloc(32, 8).toString('base64')}`;
+    const headers = signWebhook([standardSecret, old], 'evt_1', Date.now(), body);
+    expect(headers['webhook-signature']).toMatch(/^v1,\S{44} v1,\S{44}$/);
+    for (const secret of [standardSecret, old]) {
+      expect(new Webhook(secret).verify(body, headers)).toMatchObject({ id: 'evt_1' });
+      const client = new OpenAI({ apiKey: 'unused', webhookSecret: secret });
+      await expect(client.webhooks.unwrap(body, headers)).resolves.toMatchObject({ id: 'evt_1' });
+    }
+    const stranger = new OpenAI({ apiKey: 'unused', webhookSecret: `whsec_${'a'.repeat(44)}` });
+    await expect(stranger.webhooks.unwrap(body, headers)).rejects.toThrow();
+    const newest = signWebhook([standardSecret], 'evt_1', Date.now(), body);
+    expect(headers['x-signature-256']).toBe(newest['x-signature-256']);
+  });
+
   it('carries X-Signature-256 over the raw body too', () => {
-    const headers = signWebhook(standardSecret, 'evt_1', NOW, body);
+    const headers = signWebhook([standardSecret], 'evt_1', NOW, body);
     const expected = createHmac('sha256', standardSecret).update(body).digest('hex');
     expect(headers['x-signature-256']).toBe(`sha256=${expected}`);
   });

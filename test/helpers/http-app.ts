@@ -10,6 +10,7 @@ import type {
   Store,
   TokenCounter,
   Upstream,
+  WebhookSender,
 } from '../../src/engine/index.ts';
 import { buildApp } from '../../src/http/app.ts';
 import type { SocketLimits } from '../../src/http/app.ts';
@@ -26,6 +27,7 @@ export interface TestAppOptions {
   readonly clock?: Clock;
   readonly upstream?: Upstream;
   readonly tokens?: TokenCounter;
+  readonly webhooks?: WebhookSender;
   readonly isReady?: () => boolean | Promise<boolean>;
   readonly limits?: Partial<SocketLimits>;
   /** Replaces verbs of the storage. */
@@ -60,6 +62,7 @@ export function createTestApp(options: TestAppOptions = {}): TestApp {
     ...(options.clock === undefined ? {} : { clock: options.clock }),
     ...(options.upstream === undefined ? {} : { upstream: options.upstream }),
     ...(options.tokens === undefined ? {} : { tokens: options.tokens }),
+    ...(options.webhooks === undefined ? {} : { webhooks: options.webhooks }),
   });
   const app = buildApp({
     engine,

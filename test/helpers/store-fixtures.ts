@@ -7,7 +7,7 @@ import type { Batch, BatchStatus } from '../../src/engine/batch.ts';
 import { encodeLineIndex } from '../../src/engine/chunk.ts';
 import type { ClaimedChunk, NewChunk, NewSegment } from '../../src/engine/chunk.ts';
 import { newEventId } from '../../src/engine/event.ts';
-import type { DeliveryTarget, EventType, NewEvent } from '../../src/engine/event.ts';
+import type { EventType, NewEvent, PlainTarget } from '../../src/engine/event.ts';
 import { newFileId } from '../../src/engine/file.ts';
 import type { BlobRef, FileRecord } from '../../src/engine/file.ts';
 import type { BatchStep, ChunkClaim, ChunkRef, ClaimChunksQuery, Store } from '../../src/engine/ports.ts';
@@ -99,7 +99,7 @@ export function anEvent(
   createdAt = T0,
   urls: readonly string[] = [],
 ): NewEvent {
-  const targets = urls.map((url): DeliveryTarget => ({ url, origin: 'configured' }));
+  const targets = urls.map((url): PlainTarget => ({ url, origin: 'configured' }));
   return { event: { id: newEventId(), owner: batch.owner, batchId: batch.id, type, createdAt }, targets };
 }
 

@@ -46,7 +46,7 @@ async function start(options: TestEngineOptions) {
   return { engine, worker };
 }
 
-const ok: WebhookOutcome = { kind: 'answered', status: 200, retryAfter: null };
+const ok: WebhookOutcome = { kind: 'answered', status: 200, retryAfter: null, body: '' };
 
 describe('webhooks', () => {
   it('tell configured URLs every event, a batch’s own URL only its end, each with its id and signature', async () => {

@@ -105,7 +105,7 @@ describe('a step that fails', () => {
 });
 
 describe('an input that cannot be read', () => {
-  const ok = { kind: 'answered' as const, status: 200, retryAfter: null };
+  const ok = { kind: 'answered' as const, status: 200, retryAfter: null, body: '' };
 
   async function startWithUnreadable({
     lines = inputLines(3, 'bad-'),

@@ -117,7 +117,7 @@ describe('a wall clock that jumps', () => {
       check: () => null,
       send: async () => {
         sentAt.push(clock.monotonic());
-        return { kind: 'answered', status: 500, retryAfter: null };
+        return { kind: 'answered', status: 500, retryAfter: null, body: '' };
       },
       close: async () => {},
     };
@@ -148,7 +148,7 @@ describe('a wall clock that jumps', () => {
       check: () => null,
       send: async (request) => {
         sent.push(request.body);
-        return { kind: 'answered', status: sent.length === 1 ? 500 : 200, retryAfter: null };
+        return { kind: 'answered', status: sent.length === 1 ? 500 : 200, retryAfter: null, body: '' };
       },
       close: async () => {},
     };

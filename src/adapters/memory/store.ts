@@ -3,10 +3,12 @@ import { createApiKeyVerbs } from './store/api-keys.ts';
 import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
+import { createEndpointDeliveryVerbs } from './store/endpoint-deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
 import { createLiveVerbs } from './store/live.ts';
 import { createSecondChanceVerbs } from './store/second-chances.ts';
 import type { StoreState } from './store/state.ts';
+import { createEndpointVerbs } from './store/webhook-endpoints.ts';
 
 /**
  * A Store that lives as long as the process: for tests and for programs that need no memory of their batches. Each
@@ -20,6 +22,7 @@ export function createMemoryStore(): Store {
     deliveries: new Map(),
     segmentSeq: 0,
     apiKeys: new Map(),
+    endpoints: new Map(),
   };
   return {
     ...createFileVerbs(state),
@@ -30,6 +33,8 @@ export function createMemoryStore(): Store {
     ...createLiveVerbs(state),
     ...createApiKeyVerbs(state),
     ...createSecondChanceVerbs(state),
+    ...createEndpointVerbs(state),
+    ...createEndpointDeliveryVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

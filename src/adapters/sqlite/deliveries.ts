@@ -3,7 +3,9 @@ import { createShareOut } from '../../engine/delivery-share.ts';
 import type { DeliveryShare } from '../../engine/delivery-share.ts';
 import { MAX_DELIVERY_WAIT_MS } from '../../engine/event.ts';
 import type { Delivery, DeliveryTarget, EventType } from '../../engine/event.ts';
-import type { DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
+import type { AttemptTrace, DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
+import { judgeEndpoint } from '../../engine/webhook-endpoint.ts';
+import { createDisableEndpoint } from './endpoint-status.ts';
 import { transaction } from './transaction.ts';
 
 export type DeliveryVerbs = Pick<
@@ -23,7 +25,7 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
   `);
   return {
     claimDeliveries: async (worker, now, limit, share) => claim(worker, now, limit, share),
-    settleDelivery: async (id, epoch, now, result) => settle(id, epoch, now, result),
+    settleDelivery: async (...settlement) => settle(...settlement),
     releaseDeliveries: async (deliveries) => release(deliveries),
     purgeEvents: async (before) => purge.run(before).changes,
   };
@@ -33,6 +35,7 @@ interface DeliveryRow {
   readonly id: string;
   readonly url: string;
   readonly origin: DeliveryTarget['origin'];
+  readonly endpoint_id: string | null;
   readonly attempts: number;
   readonly epoch: number;
   readonly event_id: string;
@@ -55,10 +58,11 @@ function createClaimDeliveries(db: Database): Claim {
   );
   const read = db.prepare<[number], DeliveryRow>(`
     select
-      d.id, d.url, d.origin, d.attempts, d.epoch,
+      d.id, d.url, d.origin, d.attempts, d.epoch, w.id as endpoint_id,
       e.id as event_id, e.owner, e.batch_id, e.type, e.created_at
     from deliveries d
       join events e on e.seq = d.event
+      left join webhook_endpoints w on w.seq = d.endpoint
     where d.seq = ?
   `);
 
@@ -99,32 +103,69 @@ function toDelivery(row: DeliveryRow): Delivery {
       type: row.type,
       createdAt: row.created_at,
     },
-    target: { url: row.url, origin: row.origin },
+    target: toTarget(row),
     attempts: row.attempts,
     epoch: row.epoch,
   };
 }
 
-function createSettleDelivery(
-  db: Database,
-): (id: string, epoch: number, now: number, result: DeliveryResult) => Fenced {
-  const settle = db.prepare(`
+function toTarget({ url, origin, endpoint_id }: DeliveryRow): DeliveryTarget {
+  if (origin !== 'endpoint') return { url, origin };
+  // It takes its pending deliveries with it.
+  if (endpoint_id === null) throw new Error('a pending delivery has no endpoint');
+  return { url, origin, endpointId: endpoint_id };
+}
+
+type Settle = (
+  id: string,
+  epoch: number,
+  now: number,
+  result: DeliveryResult,
+  trace?: AttemptTrace,
+) => Fenced;
+
+function createSettleDelivery(db: Database): Settle {
+  const settle = db.prepare<[object], { readonly endpoint: number | null }>(`
     update deliveries
     set state = :state, next_at = coalesce(:nextAt, next_at), attempts = attempts + 1, last_attempt_at = :now,
-      last_status_code = :statusCode, last_error = :error, worker = null
+      last_status_code = :statusCode, last_duration_ms = :durationMs, last_response = :response, last_error = :error,
+      worker = null
     where id = :id and epoch = :epoch and worker is not null
+    returning endpoint
   `);
-  return (id, epoch, now, result) => {
-    const { changes } = settle.run({
+  const judge = createJudgeEndpoint(db);
+  return transaction(db, (id, epoch, now, result, trace): Fenced => {
+    const settled = settle.get({
       id,
       epoch,
       now,
       state: result.kind === 'retry' ? 'pending' : result.kind,
       nextAt: result.kind === 'retry' ? result.at : null,
       statusCode: result.statusCode,
+      durationMs: trace?.durationMs ?? null,
+      response: trace?.response ?? null,
       error: result.kind === 'delivered' ? null : result.error,
     });
-    return changes === 1 ? 'ok' : 'lost';
+    if (settled === undefined) return 'lost';
+    if (settled.endpoint !== null) judge(settled.endpoint, result, now);
+    return 'ok';
+  });
+}
+
+/** Notes how an endpoint does after an attempt, and disables it where it is to be. */
+function createJudgeEndpoint(db: Database): (endpoint: number, result: DeliveryResult, now: number) => void {
+  const find = db
+    .prepare<[number], number | null>('select failing_since from webhook_endpoints where seq = ?')
+    .pluck();
+  const note = db.prepare<[number | null, number]>(
+    'update webhook_endpoints set failing_since = ? where seq = ?',
+  );
+  const disable = createDisableEndpoint(db);
+  return (endpoint, result, now) => {
+    const before = find.get(endpoint) ?? null;
+    const { failingSince, disabledReason } = judgeEndpoint(before, result, now);
+    if (failingSince !== before) note.run(failingSince, endpoint);
+    if (disabledReason !== null) disable(endpoint, disabledReason, now);
   };
 }
 

@@ -1,11 +1,13 @@
 import type { Database } from 'better-sqlite3';
 import type { Store } from '../../engine/ports.ts';
 import { createApiKeyVerbs } from './api-keys.ts';
+import type { Store, WebhookEndpointStore } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs, createCreateBatch } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
+import { createListDeliveries, createReplayVerbs } from './endpoint-deliveries.ts';
 import { createInsertEvent } from './events.ts';
 import { overwriteFailedCommits, isFull, spendReserve } from './failures.ts';
 import { createFileVerbs, createInsertFile } from './files.ts';
@@ -20,6 +22,7 @@ import { createSecondChanceVerbs } from './second-chances.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 import { createTrim } from './trim.ts';
+import { createEndpointReads, createEndpointWrites } from './webhook-endpoints.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
@@ -53,8 +56,13 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
   const joined = group.join(writes);
   const removals = spendReserve(reserve, joined);
+  const endpointReads = { ...createEndpointReads(db), listDeliveries: createListDeliveries(db) };
+  const joined = group.join({ ...writes, ...createEndpointWrites(db), ...createReplayVerbs(db) });
+  // What must work on a full disk: to start, and to remove something from it.
+  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
+    ...endpointReads,
     ...joined,
     // What must work on a full disk: to start, to remove something from it, and to lock somebody out.
     releaseDeadLeases: removals.releaseDeadLeases,
@@ -109,6 +117,17 @@ const READS = [
   'findSubmission',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
+type Verbs = Omit<Store, 'ping' | 'close' | keyof WebhookEndpointStore>;
+type ReadVerb =
+  | 'getFile'
+  | 'listFiles'
+  | 'blobInUse'
+  | 'getBatch'
+  | 'listBatches'
+  | 'isBatchLive'
+  | 'readChunks'
+  | 'readSegments'
+  | 'findStoppedBatches';
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { Client } from 'undici';
 import type { WebhookOutcome, WebhookRequest, WebhookSender } from '../../engine/ports.ts';
 import { isPublicAddress } from './address.ts';
+import { readBodyStart } from './answer-body.ts';
 import { connectPinned } from './connect.ts';
 import type { OpenSocket } from './connect.ts';
 import { NoAnswer, outcomeOf } from './no-answer.ts';
@@ -20,9 +21,6 @@ export interface SenderParts {
   readonly lookup: Lookup;
   readonly openSocket: OpenSocket;
 }
-
-/** So much of an answer's body is read, and thrown away, before its connection is closed. */
-const MAX_BODY_BYTES = 64 * 1024;
 
 /**
  * A WebhookSender from its parts. Each attempt has a connection of its own, so that the address that was judged is
@@ -103,11 +101,11 @@ async function post(parts: SenderParts, request: WebhookRequest, stop: AbortSign
   try {
     const { headers, body } = request;
     const answer = await client.request({ method: 'POST', path: url.pathname + url.search, headers, body });
-    await answer.body.dump({ limit: MAX_BODY_BYTES });
     return {
       kind: 'answered',
       status: answer.statusCode,
       retryAfter: firstValue(answer.headers['retry-after']),
+      body: await readBodyStart(answer.body),
     };
   } finally {
     stop.removeEventListener('abort', giveUp);

@@ -156,7 +156,7 @@ async function knockUntilOpen(scope: Scope, count: number, random: Random): Prom
   await line.expectNoMore();
   const outcomes = line.sender.attempts.map(({ outcome }) => outcome);
   const failed = { kind: 'failed', message: 'no answer: ECONNREFUSED' };
-  const delivered = { kind: 'answered', status: 204, retryAfter: null };
+  const delivered = { kind: 'answered', status: 204, retryAfter: null, body: '' };
   const expected = Array.from({ length: count }, () => failed);
   assert.deepEqual(outcomes, count > WAITS_MS.length ? expected : [...expected, delivered]);
 }

@@ -23,7 +23,7 @@ export const WAITS_MS = [
 const AFTERWARDS_MS = [5 * SECOND, 5 * MINUTE, 24 * HOUR, 240 * HOUR] as const;
 
 export const answered = (status: number, retryAfter: string | null = null) =>
-  ({ kind: 'answered', status, retryAfter }) as const;
+  ({ kind: 'answered', status, retryAfter, body: '' }) as const;
 
 /** One delivery, and everything that is needed to watch it. */
 export interface DeliveryLine {

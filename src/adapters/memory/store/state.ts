@@ -5,6 +5,8 @@ import type { Batch, Usage } from '../../../engine/batch.ts';
 import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
 import type { Delivery, EventRecord } from '../../../engine/event.ts';
 import type { BlobRef, FileRecord } from '../../../engine/file.ts';
+import type { AttemptTrace } from '../../../engine/ports.ts';
+import type { WebhookEndpoint } from '../../../engine/webhook-endpoint.ts';
 import { addUsage } from '../../../engine/usage.ts';
 
 export interface StoreState {
@@ -15,6 +17,7 @@ export interface StoreState {
   /** The number of the last segment. */
   segmentSeq: number;
   readonly apiKeys: Map<string, ApiKeyState>;
+  readonly endpoints: Map<string, EndpointState>;
 }
 
 export interface BatchState {
@@ -44,7 +47,8 @@ export interface ChunkState {
 
 export interface EventState {
   readonly record: EventRecord;
-  readonly deliveries: readonly DeliveryState[];
+  /** Those that were made with it, and its replays. */
+  readonly deliveries: DeliveryState[];
 }
 
 export interface DeliveryState {
@@ -52,6 +56,23 @@ export interface DeliveryState {
   state: 'pending' | 'delivered' | 'failed';
   nextAt: number;
   held: boolean;
+  readonly createdAt: number;
+  /** Null before the first attempt. */
+  lastAttempt: LastAttempt | null;
+  lastError: string | null;
+}
+
+interface LastAttempt extends Partial<AttemptTrace> {
+  readonly at: number;
+  readonly statusCode: number | null;
+}
+
+export interface EndpointState {
+  endpoint: WebhookEndpoint;
+  secret: string;
+  /** The replaced one, and until when it signs as well. */
+  oldSecret: { readonly secret: string; readonly until: number } | null;
+  failingSince: number | null;
 }
 
 export interface ApiKeyState {
