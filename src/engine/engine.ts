@@ -48,7 +48,6 @@ import type {
 } from './ports.ts';
 import { createWebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
 import type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
-import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {

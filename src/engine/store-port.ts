@@ -8,13 +8,10 @@ import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 import type { LiveStore } from './live-store.ts';
 import type { Page } from './page.ts';
-
-export type * from './api-key-store.ts';
-export type { Page } from './page.ts';
 import type { SecondChancesStore } from './second-chances-store.ts';
-import type { Page } from './page.ts';
 import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
 
+export type * from './api-key-store.ts';
 export type { Page } from './page.ts';
 
 export type Fenced = 'ok' | 'lost';
@@ -115,8 +112,7 @@ export interface AttemptTrace {
  * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore {
-export interface Store extends WebhookEndpointStore {
+export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, WebhookEndpointStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

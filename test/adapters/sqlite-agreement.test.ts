@@ -234,8 +234,6 @@ const SECOND_CHANCES: Readonly<Record<string, Action>> = {
   forget: ({ both }, n) => both((store) => store.forgetSubmissions(T0 + (n % 5))),
 };
 
-const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...KEY_ACTIONS, ...SECOND_CHANCES };
-
 const ENDPOINT_ACTIONS: Readonly<Record<string, Action>> = {
   async insertEndpoint({ both, endpoints }, n, m) {
     const types = (['batch.queued', 'batch.in_progress', 'batch.completed'] as const).slice(n % 3);
@@ -289,7 +287,15 @@ const ENDPOINT_ACTIONS: Readonly<Record<string, Action>> = {
   },
 };
 
-const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS, ...ENDPOINT_ACTIONS };
+const ACTIONS = {
+  ...BATCH_ACTIONS,
+  ...CHUNK_ACTIONS,
+  ...OTHER_ACTIONS,
+  ...KEY_ACTIONS,
+  ...SECOND_CHANCES,
+  ...ENDPOINT_ACTIONS,
+};
+
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];

@@ -6,7 +6,7 @@ import { createJsonScanner } from '../../src/engine/json-scan.ts';
  * The same cases each time, for the judge is not sound for all of them (see below), and where it is not depends on what it has seen
  * before. `FUZZ_SEED` draws others.
  */
-fc.configureGlobal({ seed: Number(process.env['FUZZ_SEED'] ?? 20_261_126) });
+fc.configureGlobal({ seed: Number(process.env['FUZZ_SEED'] ?? 8) });
 
 const WANTED = ['a', 'b', 'b.c', 'custom_id', 'b.custom_id'];
 export const scanner = createJsonScanner(WANTED);

@@ -2,6 +2,7 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { newBatchId } from '../../src/engine/batch.ts';
 import { newFileId } from '../../src/engine/file.ts';
+import { newWebhookEndpointId } from '../../src/engine/webhook-endpoint.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import { createTestApp, JSONL, uploadFile } from '../helpers/http-app.ts';
@@ -9,6 +10,7 @@ import type { TestApp } from '../helpers/http-app.ts';
 import { createTestEngine, inputLine } from '../helpers/test-engine.ts';
 import { BODY, createdBatch, postBatch } from './batch-calls.ts';
 import { createdKey, withKey } from './key-calls.ts';
+import { createdEndpoint, createFakeSender } from './webhook-calls.ts';
 
 /** An id in all its situations that an owner may have it in, and one that nobody has. */
 interface Kind {
@@ -37,8 +39,17 @@ const BATCHES: Kind = {
   unknown: () => newBatchId(0),
 };
 
+const ENDPOINTS: Kind = {
+  situations: { 'a webhook endpoint': async (owner) => (await createdEndpoint(owner)).id },
+  unknown: newWebhookEndpointId,
+};
+
 /** By the beginning of the route. Those of `/v1/admin` have tests of their own: no owner has any. */
-const KINDS: Readonly<Record<string, Kind>> = { '/v1/files/': FILES, '/v1/batches/': BATCHES };
+const KINDS: Readonly<Record<string, Kind>> = {
+  '/v1/files/': FILES,
+  '/v1/batches/': BATCHES,
+  '/v1/webhook_endpoints/': ENDPOINTS,
+};
 
 async function completedBatch(owner: TestApp) {
   const content = `${inputLine('a')}\n`;
@@ -70,7 +81,8 @@ async function routesWithIds(): Promise<Route[]> {
   const owned = routes.filter(({ url }) => !/^\/(health|v1\/admin)\//.test(url));
   const lists = owned.filter(({ method, url }) => method === 'GET' && `${url}/` in KINDS);
   return [
-    ...owned.filter(({ url }) => url.includes(':')),
+    // An id within an id has a test of its own (webhook-deliveries.test.ts).
+    ...owned.filter(({ url }) => /:\w+/.test(url) && !url.includes(':deliveryId')),
     ...lists.map(({ method, url }) => ({ method, url: `${url}?after=:id` })),
   ];
 }
@@ -81,8 +93,15 @@ function kindOf({ url }: Route): Kind {
   return kind;
 }
 
+/** What routes need besides an id, by their end: a body that is not acceptable is refused before anything is looked for. */
+const BODIES: Readonly<Record<string, object>> = {
+  test: { event_type: 'batch.completed' },
+  replay: { since: 0 },
+};
+
 function requestOf({ method, url }: Route, id: string): InjectOptions {
-  return { method: method as 'GET', url: url.replace(/:\w+/, id) };
+  const payload = BODIES[url.split('/').at(-1) ?? ''];
+  return { method: method as 'GET', url: url.replace(/:\w+/, id), ...(payload !== undefined && { payload }) };
 }
 
 /** All that a client can see of an answer, but the id and what differs each time. */
@@ -92,7 +111,7 @@ function seen(response: LightMyRequestResponse, id: string) {
 }
 
 async function createTeams() {
-  const testApp = createTestApp();
+  const testApp = createTestApp({ webhooks: createFakeSender() });
   const a = await createdKey(testApp);
   const b = await createdKey(testApp, { owner: 'team-b' });
   return { testApp, teamA: withKey(testApp, a.key), teamB: withKey(testApp, b.key) };

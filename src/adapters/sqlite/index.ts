@@ -1,7 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { Store } from '../../engine/ports.ts';
 import { createApiKeyVerbs } from './api-keys.ts';
-import type { Store, WebhookEndpointStore } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs, createCreateBatch } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
@@ -53,16 +52,15 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createLiveVerbs(db),
     ...createSecondChanceVerbs(db, { insertBatch: createCreateBatch(db, insertEvent), insertFile }),
     ...createApiKeyVerbs(db),
+    ...createEndpointReads(db),
+    ...createEndpointWrites(db),
+    listDeliveries: createListDeliveries(db),
+    ...createReplayVerbs(db),
   });
   const joined = group.join(writes);
   const removals = spendReserve(reserve, joined);
-  const endpointReads = { ...createEndpointReads(db), listDeliveries: createListDeliveries(db) };
-  const joined = group.join({ ...writes, ...createEndpointWrites(db), ...createReplayVerbs(db) });
-  // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
-    ...endpointReads,
     ...joined,
     // What must work on a full disk: to start, to remove something from it, and to lock somebody out.
     releaseDeadLeases: removals.releaseDeadLeases,
@@ -115,19 +113,12 @@ const READS = [
   'readSegmentsAfter',
   'readBatchEvents',
   'findSubmission',
+  'getWebhookEndpoint',
+  'listWebhookEndpoints',
+  'getWebhookSecrets',
+  'listDeliveries',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
-type Verbs = Omit<Store, 'ping' | 'close' | keyof WebhookEndpointStore>;
-type ReadVerb =
-  | 'getFile'
-  | 'listFiles'
-  | 'blobInUse'
-  | 'getBatch'
-  | 'listBatches'
-  | 'isBatchLive'
-  | 'readChunks'
-  | 'readSegments'
-  | 'findStoppedBatches';
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {

@@ -142,3 +142,37 @@ export const keyObject = z.strictObject({
 });
 
 export const secretKeyObject = keyObject.extend({ key: z.string().startsWith('sk-') });
+
+export const endpointObject = z.strictObject({
+  id: z.string().regex(/^whe_[0-9a-f]{32}$/),
+  object: z.literal('webhook_endpoint'),
+  name: z.string(),
+  url: z.string(),
+  event_types: z.array(z.string()).min(1),
+  created_at: seconds,
+  updated_at: seconds,
+  signing_secret_hint: z.string(),
+  status: z.enum(['enabled', 'disabled']),
+  disabled_reason: z.enum(['gone', 'failing']).nullable(),
+});
+
+export const secretEndpointObject = endpointObject.extend({
+  signing_secret: z.string().startsWith('whsec_'),
+});
+
+export const webhookDeliveryObject = z.strictObject({
+  id: z.string(),
+  object: z.literal('webhook_delivery'),
+  event_id: z.string(),
+  event_type: z.string(),
+  batch_id: z.string(),
+  created_at: seconds,
+  status: z.enum(['pending', 'delivered', 'failed']),
+  attempts: z.int().min(0),
+  next_attempt_at: seconds.nullable(),
+  last_attempt_at: seconds.nullable(),
+  last_status_code: z.int().nullable(),
+  last_duration_ms: z.number().nullable(),
+  last_response: z.string().nullable(),
+  last_error: z.string().nullable(),
+});
