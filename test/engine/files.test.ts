@@ -271,7 +271,7 @@ describe('the sweep', () => {
     await results.append(`batch_${'0'.repeat(32)}`, [Buffer.from('x')]);
 
     const swept = await sweepLeftovers(engine.context, new AbortController().signal);
-    expect(swept).toEqual({ blobs: 1, logs: 1, events: 0 });
+    expect(swept).toEqual({ blobs: 1, logs: 1, events: 0, keys: 0 });
     expect(await readText(engine, kept.id)).toBe('{}');
     expect(await readText(engine, live.inputFileId)).not.toBe('');
     expect(await Array.fromAsync(results.list())).toEqual([live.id]);

@@ -62,7 +62,7 @@ describe('unknown routes', () => {
     ['GET', '/v1/batches/batch_1/nothing'],
     ['POST', '/v1/files/file-1'],
     ['PUT', '/v1/batches'],
-    ['DELETE', '/v1/batches/batch_1'],
+    ['PUT', '/v1/batches/batch_1'],
     ['OPTIONS', '/v1/files'],
     ['GET', '/v1/%zz'],
     ['GET', '/v1/files/%ff'],

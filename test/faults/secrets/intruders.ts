@@ -17,6 +17,9 @@ const TARGETS: readonly (readonly [method: string, target: string])[] = [
   ['POST', '/v1/batches'],
   ['GET', '/v1/batches/batch_unknown'],
   ['POST', '/v1/batches/batch_unknown/cancel'],
+  ['POST', '/v1/batches/batch_unknown/retry'],
+  ['DELETE', '/v1/batches/batch_unknown'],
+  ['POST', '/v1/batches/validate'],
   ['GET', '/v1/unknown'],
   ['PATCH', '/v1/files'],
 ];
