@@ -68,11 +68,11 @@ export class BodySample {
 
   /** A pseudo-random whole number from 0 to `limit` − 1. */
   #below(limit: number): number {
-    // xorshift32
-    this.#random ^= this.#random << 13;
-    this.#random ^= this.#random >>> 17;
-    this.#random ^= this.#random << 5;
-    return (this.#random >>> 0) % limit;
+    // A counter whose bits are mixed (as in text-set.ts): the low bits of simpler generators are not random at all.
+    let hash = (this.#random = (this.#random + 0x9e3779b9) | 0);
+    hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+    hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+    return ((hash ^ (hash >>> 16)) >>> 0) % limit;
   }
 }
 

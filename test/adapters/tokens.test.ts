@@ -61,7 +61,12 @@ describe('the token counter', () => {
     const timer = setInterval(() => turns++, 1);
     onTestFinished(() => clearInterval(timer));
     // Whole, this would take the tokenizer minutes.
-    const text = Array.from({ length: 200_000 }, (_, i) => String.fromCharCode(97 + ((i * i) % 26))).join('');
+    let random = 1;
+    const nextCharacter = (): string => {
+      random = (random * 48_271) % 0x7fff_ffff;
+      return String.fromCharCode(0x4e00 + (random % 20_000));
+    };
+    const text = Array.from({ length: 200_000 }, nextCharacter).join('');
     expect(await count({ input: text })).toBeGreaterThan(10_000);
     expect(turns).toBeGreaterThan(10);
   });

@@ -294,6 +294,14 @@ describe('POST /v1/batches/{id}/retry refuses', () => {
     expect(await testApp.countBlobs()).toBe(blobs);
   });
 
+  it('what is wrong with the request before it looks at files', async () => {
+    const { testApp } = createRetryApp();
+    const old = await halfFailed(testApp);
+    await testApp.engine.files.delete(KEY_OWNER, String(old['error_file_id']));
+    const response = await retry(testApp, old.id, { priority: 101 });
+    expect(errorOf(response)).toEqual(refusal(400, aboveMaximum('priority', 100, 101)));
+  });
+
   it('a fifth one at a time, until one has ended', async () => {
     let release = (): void => {};
     const released = new Promise<void>((resolve) => (release = resolve));

@@ -134,6 +134,8 @@ async function checkIds(world: World, text: string): Promise<void> {
     ['GET', `/v1/batches/batch${id}`],
     ['POST', `/v1/batches/${id}/cancel`],
     ['POST', `/v1/batches/batch${id}/cancel`],
+    ['POST', `/v1/batches/batch${id}/retry`],
+    ['DELETE', `/v1/batches/batch${id}`],
     ['GET', `/v1/files/${rawTarget(text)}`],
     ['DELETE', `/v1/files/${rawTarget(text)}/${id}`],
     ['GET', `/${rawTarget(text)}`],

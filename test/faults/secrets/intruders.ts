@@ -22,6 +22,9 @@ const TARGETS: readonly (readonly [method: string, target: string])[] = [
   ['GET', '/v1/admin/keys/key_unknown'],
   ['DELETE', '/v1/admin/keys/key_unknown'],
   ['POST', '/v1/admin/keys/key_unknown/rotate'],
+  ['POST', '/v1/batches/batch_unknown/retry'],
+  ['DELETE', '/v1/batches/batch_unknown'],
+  ['POST', '/v1/batches/validate'],
   ['GET', '/v1/unknown'],
   ['PATCH', '/v1/files'],
 ];
