@@ -18,6 +18,11 @@ export type { ValidationResult, ValidationRules, ValidLine } from './validate.ts
 export { UPLOAD_PURPOSES } from './file.ts';
 export type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+export { MAX_PART_BYTES } from './upload.ts';
+export type { UploadPart, UploadRecord, UploadStatus } from './upload.ts';
+export type { CompletedUpload, CompleteUploadRequest } from './complete-upload.ts';
+export { partTooLarge } from './uploads.ts';
+export type { CreateUploadRequest, ReceivedPart } from './uploads.ts';
 export { isTerminal, parseCompletionWindow } from './batch.ts';
 export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './batch.ts';
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
@@ -27,6 +32,7 @@ export { quotedList } from './values.ts';
 
 // Ports, for one's own adapters
 export type * from './ports.ts';
+export type * from './upload-store.ts';
 export { createClaimRoom } from './claim-room.ts';
 export type { ClaimRoom, HeldChunks } from './claim-room.ts';
 export { createShareOut } from './delivery-share.ts';
@@ -41,7 +47,7 @@ export { createCommitter } from './commit.ts';
 export type { Committer } from './commit.ts';
 export { attemptDelivery } from './deliver.ts';
 export { finalizeBatch } from './finalize.ts';
-export { removeExpiredFiles, sweepLeftovers } from './janitor.ts';
+export { removeExpiredFiles, removeExpiredUploads, sweepLeftovers } from './janitor.ts';
 export { prepareBatch } from './prepare.ts';
 export { failedResult, judgeAttempt } from './run.ts';
 export type { Verdict } from './run.ts';

@@ -5,6 +5,7 @@ import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.
 import type { DeliveryShare } from './delivery-share.ts';
 import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
+import type { UploadStore } from './upload-store.ts';
 
 export type Fenced = 'ok' | 'lost';
 
@@ -103,7 +104,7 @@ export type DeliveryResult =
  * State: files, batches, chunks, segments, events, deliveries. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store {
+export interface Store extends UploadStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;
@@ -115,7 +116,7 @@ export interface Store {
   deleteFile(owner: string, id: string, now: number): Promise<DeleteFileResult>;
   /** Removes rows of up to `limit` expired files, except inputs of live batches; answers their blobs. */
   expireFiles(now: number, limit: number): Promise<readonly BlobRef[]>;
-  /** True where a file row names the blob, or a live batch reads it. */
+  /** True where a file row or an upload's part names the blob, or a live batch reads it. */
   blobInUse(sha256: string): Promise<boolean>;
 
   // Batches, for clients

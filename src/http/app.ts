@@ -12,6 +12,7 @@ import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { stopInOrder } from './stopping.ts';
+import { uploadRoutes } from './uploads.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -81,6 +82,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
 
   app.register(healthRoutes, { engine, isReady });
   app.register(fileRoutes, { engine });
+  app.register(uploadRoutes, { engine });
   app.register(batchRoutes, { engine });
   return app;
 }

@@ -49,6 +49,7 @@ function expectedType(issue: z.core.$ZodIssue): string {
   if (issue.code === 'invalid_value') return 'a string';
   if (issue.code !== 'invalid_type') return 'an integer';
   if (issue.expected === 'string') return 'a string';
+  if (issue.expected === 'array') return 'an array';
   return issue.expected === 'object' || issue.expected === 'record' ? 'an object' : 'an integer';
 }
 

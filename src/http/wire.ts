@@ -25,7 +25,8 @@ export const listFilesQuery = z.object({
 
 export const listBatchesQuery = z.object({ limit: given(integerText), after: given(z.string()) });
 
-const expiresAfter = <S extends z.ZodType>(seconds: S) =>
+/** How long after its creation a file expires. */
+export const expiresAfter = <S extends z.ZodType>(seconds: S) =>
   z.object({ anchor: z.literal('created_at'), seconds });
 
 /** The fields of an upload, besides its file. */
@@ -140,8 +141,8 @@ export function toList<T>(page: Page<T>, toObject: (item: T) => { readonly id: s
   };
 }
 
-function toUnixSeconds(timeMs: number): number;
-function toUnixSeconds(timeMs: number | null): number | null;
-function toUnixSeconds(timeMs: number | null): number | null {
+export function toUnixSeconds(timeMs: number): number;
+export function toUnixSeconds(timeMs: number | null): number | null;
+export function toUnixSeconds(timeMs: number | null): number | null {
   return timeMs === null ? null : Math.floor(timeMs / 1000);
 }

@@ -1,8 +1,8 @@
-import { removeExpiredFiles, sweepLeftovers } from '../engine/index.ts';
+import { removeExpiredFiles, removeExpiredUploads, sweepLeftovers } from '../engine/index.ts';
 import type { EngineContext } from '../engine/index.ts';
 import { createTasks } from './tasks.ts';
 
-/** Expired files are removed this often. */
+/** Expired files are removed this often, and expired uploads. */
 const EXPIRE_INTERVAL_MS = 60_000;
 /** What crashes left is looked for at start and this often. */
 const SWEEP_INTERVAL_MS = 3_600_000;
@@ -17,11 +17,17 @@ export interface Housekeeping {
 export function createHousekeeping(ctx: EngineContext): Housekeeping {
   const tasks = createTasks({ max: 1, clock: ctx.clock, log: ctx.log, onEnd: () => {} });
   let expireAt = -Infinity;
+  let expireUploadsAt = -Infinity;
   let sweepAt = -Infinity;
 
   async function removeExpired(signal: AbortSignal): Promise<void> {
     const files = await removeExpiredFiles(ctx, signal);
     if (files > 0) ctx.log.info({ files }, 'expired files removed');
+  }
+
+  async function removeUploads(signal: AbortSignal): Promise<void> {
+    const uploads = await removeExpiredUploads(ctx, signal);
+    if (uploads > 0) ctx.log.info({ uploads }, 'expired uploads removed');
   }
 
   async function sweep(signal: AbortSignal): Promise<void> {
@@ -35,6 +41,10 @@ export function createHousekeeping(ctx: EngineContext): Housekeeping {
       if (tasks.free > 0 && now >= expireAt) {
         expireAt = now + EXPIRE_INTERVAL_MS;
         tasks.start('removal of expired files', removeExpired);
+      }
+      if (tasks.free > 0 && now >= expireUploadsAt) {
+        expireUploadsAt = now + EXPIRE_INTERVAL_MS;
+        tasks.start('removal of expired uploads', removeUploads);
       }
       if (tasks.free > 0 && now >= sweepAt) {
         sweepAt = now + SWEEP_INTERVAL_MS;

@@ -4,6 +4,7 @@ import { createMemoryStore } from '../../src/adapters/memory/store.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import type { Delivery } from '../../src/engine/event.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
+import { anUpload, aPart } from '../contracts/store-uploads.ts';
 import {
   aBatch,
   aChunk,
@@ -25,6 +26,7 @@ interface World {
   readonly both: <T>(verb: (store: Store, side: 0 | 1) => Promise<T>) => Promise<readonly [T, T] | null>;
   readonly batches: string[];
   readonly files: string[];
+  readonly uploads: string[];
   readonly steps: BatchStep[];
   readonly claims: ChunkClaim[];
   /** The ids of deliveries are random, hence one of each store. */
@@ -173,7 +175,45 @@ const OTHER_ACTIONS: Readonly<Record<string, Action>> = {
     ),
 };
 
-const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...OTHER_ACTIONS };
+const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
+  async insertUpload({ both, uploads }, n, m) {
+    const upload = anUpload({ bytes: 1 + (n % 4), expiresAt: T0 + 1 + (m % 9) });
+    uploads.push(upload.id);
+    await both((store) => store.insertUpload(upload));
+  },
+  async addPart({ both, uploads }, n, m) {
+    const part = aPart(pick(uploads, n) ?? 'upload_unknown', 'abcd'.slice(0, m % 4), T0 + (m % 3));
+    await both((store) => store.addUploadPart(m % 9 === 0 ? 'bob' : 'ann', part));
+  },
+  async completeUpload({ both, uploads }, n, m) {
+    const file = aFile();
+    await both((store) => store.completeUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6), file));
+  },
+  async cancelUpload({ both, uploads }, n, m) {
+    await both((store) => store.cancelUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6)));
+  },
+  expireUploads: ({ both }, n) => both((store) => store.expireUploads(T0 + (n % 9), 100)),
+  // All of them, for which come first is a store's own choice.
+  removeParts: ({ both }) =>
+    both(async (store) => {
+      const removed: string[] = [];
+      for (;;) {
+        const blobs = await store.removeUploadParts(100);
+        if (blobs.length === 0) return removed.toSorted();
+        removed.push(...blobs.map(({ sha256 }) => sha256));
+      }
+    }),
+  purgeUploads: ({ both }, n) => both((store) => store.purgeUploads(T0 + (n % 7))),
+  async readUpload({ both, uploads }, n, m) {
+    const id = pick(uploads, n) ?? '';
+    await both(async (store) => [
+      await store.getUpload('ann', id, T0 + (m % 9)),
+      (await store.readUploadParts(id)).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    ]);
+  },
+};
+
+const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...UPLOAD_ACTIONS, ...OTHER_ACTIONS };
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];
@@ -212,6 +252,7 @@ function createWorld(stores: readonly [Store, Store]): World {
     },
     batches: [],
     files: [],
+    uploads: [],
     steps: [],
     claims: [],
     deliveries: [],

@@ -7,6 +7,7 @@ import { describeLeases } from './store-leases.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
+import { describeUploads } from './store-uploads.ts';
 import { storeTest } from './store-test.ts';
 import type { OpenStore } from './store-test.ts';
 
@@ -15,6 +16,7 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
   const it = storeTest(openStore);
   describe(`${name} keeps the contract of a Store`, () => {
     describeFiles(it);
+    describeUploads(it);
     describeBatches(it);
     describeStates(it);
     describeSteps(it);

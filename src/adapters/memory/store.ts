@@ -4,6 +4,7 @@ import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
 import type { StoreState } from './store/state.ts';
+import { createUploadVerbs } from './store/uploads.ts';
 
 /**
  * A Store that lives as long as the process: for tests and for programs that need no memory of their batches. Each
@@ -12,12 +13,14 @@ import type { StoreState } from './store/state.ts';
 export function createMemoryStore(): Store {
   const state: StoreState = {
     files: new Map(),
+    uploads: new Map(),
     batches: new Map(),
     events: new Map(),
     deliveries: new Map(),
   };
   return {
     ...createFileVerbs(state),
+    ...createUploadVerbs(state),
     ...createBatchVerbs(state),
     ...createStepVerbs(state),
     ...createChunkVerbs(state),

@@ -17,6 +17,7 @@ import type { Reserve } from './reserve.ts';
 import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 import { createTrim } from './trim.ts';
+import { createUploadVerbs } from './uploads.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
@@ -36,6 +37,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   const trim = createTrim(db);
   const { reads, writes } = splitVerbs({
     ...createFileVerbs(db, insertFile),
+    ...createUploadVerbs(db, insertFile),
     ...createBatchVerbs(db, reader, insertEvent),
     ...createStepVerbs(db, reader, insertEvent),
     ...createFinishVerb(db, { reader, insertFile, insertEvent }),
@@ -47,7 +49,8 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
   const joined = group.join(writes);
   // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
+  const { deleteFile, expireFiles, releaseDeadLeases, ...removals } = spendReserve(reserve, joined);
+  const { cancelUpload, expireUploads, removeUploadParts } = removals;
   return overwriteFailedCommits<Store>(db, {
     ...reads,
     ...joined,
@@ -58,6 +61,9 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
       return await expireFiles(now, limit);
     },
     releaseDeadLeases,
+    cancelUpload,
+    expireUploads,
+    removeUploadParts,
     finishBatch: async (options) => {
       const finished = await joined.finishBatch(options);
       trim.start();
@@ -89,14 +95,17 @@ type ReadVerb =
   | 'isBatchLive'
   | 'readChunks'
   | 'readSegments'
-  | 'findStoppedBatches';
+  | 'findStoppedBatches'
+  | 'getUpload'
+  | 'readUploadParts';
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
   const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
-  const { readChunks, readSegments, findStoppedBatches, ...writes } = others;
+  const { readChunks, readSegments, findStoppedBatches, getUpload, readUploadParts, ...writes } = others;
   const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
-  return { reads: { ...reads, readChunks, readSegments, findStoppedBatches }, writes };
+  const moreReads = { readChunks, readSegments, findStoppedBatches, getUpload, readUploadParts };
+  return { reads: { ...reads, ...moreReads }, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };

@@ -4,13 +4,23 @@ import type { Batch, Usage } from '../../../engine/batch.ts';
 import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
 import type { Delivery, EventRecord } from '../../../engine/event.ts';
 import type { BlobRef, FileRecord } from '../../../engine/file.ts';
+import type { UploadPart, UploadRecord } from '../../../engine/upload.ts';
 import { addUsage } from '../../../engine/usage.ts';
 
 export interface StoreState {
   readonly files: Map<string, FileRecord>;
+  readonly uploads: Map<string, UploadState>;
   readonly batches: Map<string, BatchState>;
   readonly events: Map<string, EventState>;
   readonly deliveries: Map<string, DeliveryState>;
+}
+
+export interface UploadState {
+  upload: UploadRecord;
+  endedAt: number | null;
+  readonly parts: UploadPart[];
+  /** Of the parts, equal ones counted once. */
+  partBytes: number;
 }
 
 export interface BatchState {
