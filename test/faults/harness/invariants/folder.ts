@@ -47,6 +47,13 @@ async function findLeftovers(dataDir: string, db: Database.Database): Promise<st
   for (const name of await readdir(join(dataDir, 'results'))) {
     if (!live.has(name.replace('.log', ''))) violations.push(`results/${name} of an ended batch was left`);
   }
+  const endedParts = db
+    .prepare(
+      'select count(*) from uploads u join upload_parts p on p.upload = u.seq where u.ended_at is not null',
+    )
+    .pluck()
+    .get() as number;
+  if (endedParts > 0) violations.push(`${endedParts} parts of ended uploads are left`);
   for (const table of ['chunks', 'segments']) {
     const count = db.prepare(`select count(*) from ${table}`).pluck().get() as number;
     if (live.size === 0 && count > 0) violations.push(`${count} rows of ended batches are left in ${table}`);
