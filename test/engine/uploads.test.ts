@@ -122,6 +122,11 @@ describe('parts', () => {
     );
     expect(sent).toBe(MAX_PART_BYTES + 1024 * 1024);
     const small = await begin(engine, { bytes: 10 });
+    sent = 0;
+    await expect(engine.uploads.receivePart({ owner: OWNER, id: small.id }, endless())).rejects.toMatchObject(
+      { code: 'invalid_value' },
+    );
+    expect(sent).toBe(1024 * 1024);
     await expect(addPart(engine, small, 'x'.repeat(11))).rejects.toMatchObject({
       message:
         "Invalid 'data': with this part the upload would have 11 bytes, but it was created for 10 bytes.",
@@ -473,6 +478,26 @@ describe('cancelling', () => {
       await engine.uploads.cancel(OWNER, upload.id);
       cancelled.resolve();
       await refused;
+      expect(await blobs(engine)).toEqual([]);
+    }
+  });
+
+  it('after the parts were joined wins as well', async () => {
+    for (const texts of [TEXTS, [WHOLE]]) {
+      const storage = createMemoryStorage();
+      const completeUpload: typeof storage.store.completeUpload = async (owner, id, now, file) => {
+        await engine.uploads.cancel(owner, id);
+        return await storage.store.completeUpload(owner, id, now, file);
+      };
+      // The blob of a single part is locked meanwhile, so its removal must not be waited for.
+      const removeUploadParts = async () => [];
+      const store = { ...storage.store, completeUpload, removeUploadParts };
+      const engine: Engine = createTestEngine({ storage: { ...storage, store } });
+      const upload = await begin(engine);
+      await expect(complete(engine, upload, await addParts(engine, upload, texts))).rejects.toMatchObject({
+        code: 'upload_not_pending',
+      });
+      await removeExpiredUploads(createTestEngine({ storage }).context, never);
       expect(await blobs(engine)).toEqual([]);
     }
   });

@@ -303,6 +303,7 @@ describe('POST /v1/uploads/{id}/complete', () => {
     const ids = await addedParts(testApp, id);
     const refused = await postJson(testApp, `/${id}/complete`, body(ids));
     expect(errorOf(refused)).toEqual(refusal(400, error(ids)));
+    expect(testApp.open).toEqual({ writers: 0, reads: 0 });
     expect((await postJson(testApp, `/${id}/complete`, { part_ids: ids })).statusCode).toBe(200);
   });
 
@@ -325,44 +326,25 @@ describe('POST /v1/uploads/{id}/complete', () => {
   });
 
   it('takes as long as it takes, although nothing moves on the connection', async () => {
-    const gate = Promise.withResolvers<void>();
-    const testApp = createTestApp({
-      limits: { idleMs: 20 },
-      blobs: (blobs) => ({
-        async *read(sha256, range) {
-          await gate.promise;
-          yield* blobs.read(sha256, range);
-        },
-      }),
-    });
+    const { testApp, reading, gate } = heldReads();
     const { id } = await createdUpload(testApp);
     const part_ids = await addedParts(testApp, id);
-    const timedOut = new Promise<void>((resolve) => {
-      testApp.app.server.once('connection', (socket: Socket) => socket.once('timeout', () => resolve()));
-    });
+    const sockets: Socket[] = [];
+    testApp.app.server.on('connection', (socket: Socket) => sockets.push(socket));
     const port = await listen(testApp.app);
     const answer = fetch(`http://127.0.0.1:${port}/v1/uploads/${id}/complete`, {
       method: 'POST',
       headers: { authorization: `Bearer ${API_KEY}`, 'content-type': 'application/json' },
       body: JSON.stringify({ part_ids }),
     });
-    await timedOut;
+    await reading.promise;
+    for (const socket of sockets) socket.emit('timeout');
     gate.resolve();
     expect((await answer).status).toBe(200);
   });
 
   it('is given up where the service stops, and asks to try again later', async () => {
-    const gate = Promise.withResolvers<void>();
-    const reading = Promise.withResolvers<void>();
-    const testApp = createTestApp({
-      blobs: (blobs) => ({
-        async *read(sha256, range) {
-          reading.resolve();
-          await gate.promise;
-          yield* blobs.read(sha256, range);
-        },
-      }),
-    });
+    const { testApp, reading, gate } = heldReads();
     const { id } = await createdUpload(testApp);
     const answer = postJson(testApp, `/${id}/complete`, { part_ids: await addedParts(testApp, id) });
     await reading.promise;
@@ -466,4 +448,20 @@ describe.each(CALLS)('POST /v1/uploads/{id}/%s', (call, verb) => {
 
 function invalid(param: string, reason: string): Refusal {
   return { message: `Invalid '${param}': ${reason}.`, param, code: 'invalid_value' };
+}
+
+/** An app whose reads of blobs wait for `gate`; `reading` tells of the first one. */
+function heldReads() {
+  const gate = Promise.withResolvers<void>();
+  const reading = Promise.withResolvers<void>();
+  const testApp = createTestApp({
+    blobs: (blobs) => ({
+      async *read(sha256, range) {
+        reading.resolve();
+        await gate.promise;
+        yield* blobs.read(sha256, range);
+      },
+    }),
+  });
+  return { testApp, reading, gate };
 }
