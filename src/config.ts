@@ -16,6 +16,7 @@ const variables = {
   RETRY_BASE_MS: integer(1, 60_000).default(DEFAULT_SETTINGS.retryBaseMs),
   MAX_RESPONSE_BYTES: bytes().default(64 * 1024 * 1024),
   MAX_FILE_BYTES: bytes().default(DEFAULT_SETTINGS.maxFileBytes),
+  MAX_UPLOAD_BYTES: bytes().default(DEFAULT_SETTINGS.maxUploadBytes),
   MAX_BATCH_BYTES: bytes().default(DEFAULT_SETTINGS.maxBatchBytes),
   MAX_BATCH_LINES: integer(1, 1_000_000_000).default(DEFAULT_SETTINGS.maxBatchLines),
   MAX_LINE_BYTES: bytes().default(DEFAULT_SETTINGS.maxLineBytes),

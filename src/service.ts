@@ -100,6 +100,7 @@ function openUpstream(config: Config): Upstream {
 function engineSettings(config: Config): EngineSettings {
   return {
     maxFileBytes: config.MAX_FILE_BYTES,
+    maxUploadBytes: config.MAX_UPLOAD_BYTES,
     maxBatchBytes: config.MAX_BATCH_BYTES,
     maxBatchLines: config.MAX_BATCH_LINES,
     maxLineBytes: config.MAX_LINE_BYTES,

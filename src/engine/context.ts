@@ -6,6 +6,8 @@ import type { SteadyClock } from './steady-clock.ts';
 export interface EngineSettings {
   /** Largest upload, bytes. */
   readonly maxFileBytes: number;
+  /** Largest file that comes in parts, bytes. */
+  readonly maxUploadBytes: number;
   /** Largest input file of a batch, bytes. */
   readonly maxBatchBytes: number;
   readonly maxBatchLines: number;
@@ -30,6 +32,7 @@ export interface EngineSettings {
 /** The official API's limits and endpoints, and no webhooks. */
 export const DEFAULT_SETTINGS: EngineSettings = {
   maxFileBytes: 512 * 1024 * 1024,
+  maxUploadBytes: 8 * 1024 * 1024 * 1024,
   maxBatchBytes: 200 * 1024 * 1024,
   maxBatchLines: 50_000,
   maxLineBytes: 16 * 1024 * 1024,

@@ -48,6 +48,12 @@ import type {
 } from './ports.ts';
 import { createWebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
 import type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
+import { createCompletion } from './complete-upload.ts';
+import type { CompletedUpload, CompleteUploadRequest } from './complete-upload.ts';
+import type { UploadRecord } from './upload.ts';
+import { cancelUpload, createUpload, receivePart } from './uploads.ts';
+import type { CreateUploadRequest, ReceivedPart } from './uploads.ts';
+import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {
@@ -84,6 +90,17 @@ export interface Engine {
       file: FileRecord,
       range?: { readonly start: number; readonly end: number },
     ): AsyncIterable<Uint8Array>;
+  };
+  /** Files that come in parts. */
+  readonly uploads: {
+    create(request: CreateUploadRequest): Promise<UploadRecord>;
+    /** Streams the bytes of a part in; the second step stores it. Parts may come at the same time. */
+    receivePart(
+      upload: { readonly owner: string; readonly id: string },
+      source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    ): Promise<ReceivedPart>;
+    complete(request: CompleteUploadRequest): Promise<CompletedUpload>;
+    cancel(owner: string, id: string): Promise<UploadRecord>;
   };
   readonly batches: {
     create(request: CreateBatchRequest): Promise<Batch>;
@@ -148,6 +165,7 @@ export function createEngine(parts: EngineParts): Engine {
     },
   };
   const watch = createBatchWatch(ctx);
+  const completeUpload = createCompletion(ctx);
   return {
     files: {
       receive: (source) => receiveUpload(ctx, source),
@@ -156,6 +174,12 @@ export function createEngine(parts: EngineParts): Engine {
       list: (request) => told(listFiles(ctx, request)),
       delete: (owner, id) => told(deleteFile(ctx, owner, id)),
       read: (file, range) => readFile(ctx, file, range),
+    },
+    uploads: {
+      create: (request) => told(createUpload(ctx, request)),
+      receivePart: (upload, source) => receivePart(ctx, upload, source),
+      complete: (request) => told(completeUpload(request)),
+      cancel: (owner, id) => told(cancelUpload(ctx, owner, id)),
     },
     batches: {
       create: (request) => told(createBatch(ctx, request)),

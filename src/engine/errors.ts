@@ -21,6 +21,11 @@ export type EngineErrorCode =
   | 'not_allowed'
   | 'webhook_endpoint_not_found'
   | 'webhook_delivery_not_found'
+  | 'upload_not_found'
+  /** Its time to be completed is over. */
+  | 'upload_expired'
+  /** It is completed or cancelled. */
+  | 'upload_not_pending'
   /** The state of the thing does not allow it (cancel of a completed batch, delete of a file in use). */
   | 'conflict'
   /** The disk is full (ENOSPC, EDQUOT). */

@@ -65,7 +65,7 @@ export async function receiveUpload(
 }
 
 /** Never rejects: what the caller must hear is why the bytes are not wanted. The next start removes what is left. */
-async function discard(ctx: EngineContext, writer: BlobWriter): Promise<void> {
+export async function discard(ctx: EngineContext, writer: BlobWriter): Promise<void> {
   await writer.discard().catch((error: unknown) => {
     ctx.log.warn({ err: error }, 'the bytes of a refused upload cannot be removed');
   });
@@ -106,7 +106,8 @@ async function publishFile(ctx: EngineContext, writer: BlobWriter, file: FileRec
   }
 }
 
-function newUploadedFile(
+/** The row of a file with these bytes. Throws where the purpose does not allow them, or the expiry is out of bounds. */
+export function newUploadedFile(
   ctx: EngineContext,
   blob: BlobRef,
   firstLine: FirstLine,
@@ -142,7 +143,8 @@ function newUploadedFile(
   };
 }
 
-function checkPurpose(purpose: string): UploadPurpose {
+/** Throws `invalid_purpose` where files cannot be uploaded for it. */
+export function checkPurpose(purpose: string): UploadPurpose {
   const known = UPLOAD_PURPOSES.find((candidate) => candidate === purpose);
   if (known !== undefined) return known;
   const list = UPLOAD_PURPOSES.map((name) => `'${name}'`).join(', ');
@@ -236,6 +238,7 @@ function fileNotFound(id: string): EngineError {
   return new EngineError('file_not_found', `No such File object: ${id}`, { param: 'id' });
 }
 
-function rethrowAsStorage(cause: unknown): never {
+/** Throws what failing storage means to a client. */
+export function rethrowAsStorage(cause: unknown): never {
   throw storageError(cause);
 }

@@ -1,10 +1,16 @@
 import type { EngineContext } from './context.ts';
 import { removeUnusedBlob } from './files.ts';
 import { forgottenUntil } from './submit.ts';
+import { removeEndedParts } from './uploads.ts';
 
 /** Settled events older than this are removed, milliseconds. */
 const EVENT_RETENTION_MS = 30 * 24 * 3_600_000;
 const FILES_A_STEP = 100;
+const UPLOADS_A_STEP = 100;
+/** Parts stay for this long after their upload expired: it may have been completed in time, and still be joined. Milliseconds. */
+const JOINING_MS = 900_000;
+/** Ended uploads older than this are removed: a late call then hears that there is no such upload. Milliseconds. */
+const UPLOAD_RETENTION_MS = 30 * 24 * 3_600_000;
 
 /**
  * Removes expired files, and their bytes where nothing else shares them; answers how many files. Stops early, between two
@@ -22,6 +28,24 @@ export async function removeExpiredFiles(ctx: EngineContext, signal: AbortSignal
     removed += blobs.length;
     if (blobs.length < FILES_A_STEP) return removed;
   }
+}
+
+/**
+ * Ends expired uploads and removes the parts of all that have ended, and their bytes where nothing else shares them; answers
+ * how many expired. Stops early, between two removals, where `signal` aborts.
+ */
+export async function removeExpiredUploads(ctx: EngineContext, signal: AbortSignal): Promise<number> {
+  const now = ctx.clock.now();
+  let expired = 0;
+  for (;;) {
+    signal.throwIfAborted();
+    const some = await ctx.store.expireUploads(now - JOINING_MS, UPLOADS_A_STEP);
+    expired += some;
+    if (some < UPLOADS_A_STEP) break;
+  }
+  await removeEndedParts(ctx, signal);
+  await ctx.store.purgeUploads(now - UPLOAD_RETENTION_MS);
+  return expired;
 }
 
 /** What a sweep removed. */

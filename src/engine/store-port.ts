@@ -13,6 +13,7 @@ import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
 
 export type * from './api-key-store.ts';
 export type { Page } from './page.ts';
+import type { UploadStore } from './upload-store.ts';
 
 export type Fenced = 'ok' | 'lost';
 
@@ -113,6 +114,7 @@ export interface AttemptTrace {
  * time of the step before it: the clock may have been set back between them.
  */
 export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, WebhookEndpointStore {
+export interface Store extends UploadStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;
@@ -124,7 +126,7 @@ export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, Webho
   deleteFile(owner: string, id: string, now: number): Promise<DeleteFileResult>;
   /** Removes rows of up to `limit` expired files, except inputs of live batches; answers their blobs. */
   expireFiles(now: number, limit: number): Promise<readonly BlobRef[]>;
-  /** True where a file row names the blob, or a live batch reads it. */
+  /** True where a file row or an upload's part names the blob, or a live batch reads it. */
   blobInUse(sha256: string): Promise<boolean>;
 
   // Batches, for clients

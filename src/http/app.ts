@@ -19,6 +19,7 @@ import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
 import { validationRoutes } from './validation.ts';
 import { webhookEndpointRoutes } from './webhook-endpoints.ts';
+import { uploadRoutes } from './uploads.ts';
 import { BODY_LIMIT_BYTES } from './wire.ts';
 
 export interface AppOptions {
@@ -89,6 +90,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   describeApi(app);
   app.register(healthRoutes, { engine, isReady });
   app.register(fileRoutes, { engine });
+  app.register(uploadRoutes, { engine });
   app.register(batchRoutes, { engine });
   app.register(resultRoutes, { engine });
   app.register(eventRoutes, { engine });

@@ -72,6 +72,9 @@ const ENGINE_ERRORS: Readonly<Record<EngineErrorCode, EngineErrorRule>> = {
   not_allowed: { status: 403, code: null },
   webhook_endpoint_not_found: { status: 404, code: null },
   webhook_delivery_not_found: { status: 404, code: null },
+  upload_not_found: { status: 404, code: null },
+  upload_expired: { status: 410, code: null },
+  upload_not_pending: { status: 400, code: null },
   // The SDKs retry a 409 unless told not to; trying again does not change a state.
   conflict: { status: 409, code: null, headers: { 'x-should-retry': 'false' } },
   out_of_space: { status: 507, code: null },

@@ -15,15 +15,20 @@ export function stopInOrder(app: FastifyInstance, isPublic: (request: FastifyReq
   });
   app.addHook('onRequest', async (request) => {
     if (!stopping || isPublic(request)) return;
-    throw new HttpError(503, 'The service is stopping. Try again later.', {
-      headers: { connection: 'close', 'retry-after': '5' },
-    });
+    throw serviceStopping();
   });
   // Closing the server ends the connections that are idle at that moment, and no other one ever.
   app.addHook('onResponse', async () => {
     if (stopping) app.server.closeIdleConnections();
   });
   app.addHook('onClose', () => handlers.ended());
+}
+
+/** What a request hears that comes, or is given up, while the service stops. */
+export function serviceStopping(): HttpError {
+  return new HttpError(503, 'The service is stopping. Try again later.', {
+    headers: { connection: 'close', 'retry-after': '5' },
+  });
 }
 
 /** Counts the handlers that run; `ended` resolves when there is none. */

@@ -9,7 +9,7 @@ import { parseInput } from './validate.ts';
 import { uploadForm } from './wire.ts';
 
 /** A form may be this much larger than its file: fields, part headers and boundaries. */
-const FORM_SLACK_BYTES = 1024 * 1024;
+export const FORM_SLACK_BYTES = 1024 * 1024;
 
 /** Limits of a form. Unknown fields are ignored, but not without number. */
 export const FORM_LIMITS = {
@@ -27,13 +27,7 @@ export const FORM_LIMITS = {
 
 /** Refuses, before any of the body is read, what cannot become an upload. */
 export function checkUploadHeaders(request: FastifyRequest, maxFileBytes: number): void {
-  if (!/^multipart\/form-data(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
-    throw new HttpError(400, 'Send the file as a form, with the header Content-Type: multipart/form-data.');
-  }
-  // The parser would take every line that begins with two dashes for a boundary, and cut the file there.
-  if (/;\s*boundary=(?:""|\s*(?:;|$))/i.test(request.headers['content-type'] ?? '')) {
-    throw new HttpError(400, 'The form has an empty boundary in its Content-Type.');
-  }
+  checkFormType(request, 'file');
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > maxFileBytes + FORM_SLACK_BYTES) {
     throw new EngineError(
@@ -41,6 +35,20 @@ export function checkUploadHeaders(request: FastifyRequest, maxFileBytes: number
       `The file is larger than the limit of ${maxFileBytes} bytes (the request has ${length} bytes).`,
       { param: 'file' },
     );
+  }
+}
+
+/** Refuses what is no form; `what` it was to hold. */
+export function checkFormType(request: FastifyRequest, what: 'file' | 'part'): void {
+  if (!/^multipart\/form-data(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
+    throw new HttpError(
+      400,
+      `Send the ${what} as a form, with the header Content-Type: multipart/form-data.`,
+    );
+  }
+  // The parser would take every line that begins with two dashes for a boundary, and cut the file there.
+  if (/;\s*boundary=(?:""|\s*(?:;|$))/i.test(request.headers['content-type'] ?? '')) {
+    throw new HttpError(400, 'The form has an empty boundary in its Content-Type.');
   }
 }
 
@@ -132,7 +140,7 @@ function readExpiresAfter(fields: ReadonlyMap<string, unknown>): object | undefi
 }
 
 /** The form's parts; what is wrong with the form itself becomes a refusal. */
-async function* readParts(request: FastifyRequest): AsyncGenerator<Multipart, void, undefined> {
+export async function* readParts(request: FastifyRequest): AsyncGenerator<Multipart, void, undefined> {
   const parts = request.parts();
   for (;;) {
     const next = await parts.next().catch(rethrowAsRefusal);
@@ -141,7 +149,8 @@ async function* readParts(request: FastifyRequest): AsyncGenerator<Multipart, vo
   }
 }
 
-async function* readFilePart(part: MultipartFile): AsyncGenerator<Uint8Array, void, undefined> {
+/** The bytes of a file in a form; what is wrong with the form becomes a refusal. */
+export async function* readFilePart(part: MultipartFile): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     yield* part.file as AsyncIterable<Uint8Array>;
   } catch (cause) {

@@ -25,7 +25,8 @@ export const listFilesQuery = z.object({
 
 export const listBatchesQuery = z.object({ limit: given(integerText), after: given(z.string()) });
 
-const expiresAfter = <S extends z.ZodType>(seconds: S) =>
+/** How long after its creation a file expires. */
+export const expiresAfter = <S extends z.ZodType>(seconds: S) =>
   z.object({ anchor: z.literal('created_at'), seconds });
 
 export const listResultsQuery = z.object({

@@ -5,6 +5,7 @@ import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import type { Delivery } from '../../src/engine/event.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
 import { FAILING_AFTER_MS } from '../../src/engine/webhook-endpoint.ts';
+import { anUpload, aPart } from '../contracts/store-uploads.ts';
 import {
   aBatch,
   anApiKey,
@@ -32,6 +33,7 @@ interface World {
   readonly keys: string[];
   /** The hashes of all secrets that any key had. */
   readonly secrets: string[];
+  readonly uploads: string[];
   readonly steps: BatchStep[];
   readonly claims: ChunkClaim[];
   /** The ids of deliveries are random, hence one of each store. */
@@ -296,6 +298,45 @@ const ACTIONS = {
   ...ENDPOINT_ACTIONS,
 };
 
+const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
+  async insertUpload({ both, uploads }, n, m) {
+    const upload = anUpload({ bytes: 1 + (n % 4), expiresAt: T0 + 1 + (m % 9) });
+    uploads.push(upload.id);
+    await both((store) => store.insertUpload(upload));
+  },
+  async addPart({ both, uploads }, n, m) {
+    const part = aPart(pick(uploads, n) ?? 'upload_unknown', 'abcd'.slice(0, m % 4), T0 + (m % 3));
+    await both((store) => store.addUploadPart(m % 9 === 0 ? 'bob' : 'ann', part));
+  },
+  async completeUpload({ both, uploads }, n, m) {
+    const file = aFile();
+    await both((store) => store.completeUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6), file));
+  },
+  async cancelUpload({ both, uploads }, n, m) {
+    await both((store) => store.cancelUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6)));
+  },
+  expireUploads: ({ both }, n) => both((store) => store.expireUploads(T0 + (n % 9), 100)),
+  // All of them, for which come first is a store's own choice.
+  removeParts: ({ both }) =>
+    both(async (store) => {
+      const removed: string[] = [];
+      for (;;) {
+        const blobs = await store.removeUploadParts(100);
+        if (blobs.length === 0) return removed.toSorted();
+        removed.push(...blobs.map(({ sha256 }) => sha256));
+      }
+    }),
+  purgeUploads: ({ both }, n) => both((store) => store.purgeUploads(T0 + (n % 7))),
+  async readUpload({ both, uploads }, n, m) {
+    const id = pick(uploads, n) ?? '';
+    await both(async (store) => [
+      await store.getUpload('ann', id, T0 + (m % 9)),
+      (await store.readUploadParts(id)).toSorted((a, b) => (a.id < b.id ? -1 : 1)),
+    ]);
+  },
+};
+
+const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...UPLOAD_ACTIONS, ...OTHER_ACTIONS };
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];
@@ -339,6 +380,7 @@ function createWorld(stores: readonly [Store, Store]): World {
     files: [],
     keys: [],
     secrets: [],
+    uploads: [],
     steps: [],
     claims: [],
     deliveries: [],

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { overwriteFailedCommits, spendReserve } from '../../src/adapters/sqlite/failures.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import { openDatabase } from '../../src/adapters/sqlite/open.ts';
+import type { Store } from '../../src/engine/ports.ts';
 import { createReserve } from '../../src/adapters/sqlite/reserve.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { anApiKey, hashOf, T0 } from '../helpers/store-fixtures.ts';
@@ -89,6 +90,28 @@ function openSqliteStoreThatIsFull(path: string, text: string): Store {
   });
   return store;
 }
+describe('on a full disk a store', () => {
+  const REMOVALS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
+    deleteFile: (store) => store.deleteFile('ann', 'file-x', 0),
+    cancelUpload: (store) => store.cancelUpload('ann', 'upload_x', 0),
+    expireUploads: (store) => store.expireUploads(0, 1),
+    removeUploadParts: (store) => store.removeUploadParts(1),
+  };
+
+  it.each(Object.entries(REMOVALS))('gives up some of the reserve for %s', async (_verb, remove) => {
+    const path = await temporaryPath();
+    const store = openSqliteStore({ path });
+    onTestFinished(() => store.close());
+    const statement = new Database(':memory:').prepare('select 1');
+    const run = vi.spyOn(Object.getPrototypeOf(statement) as Database.Statement, 'run');
+    onTestFinished(() => run.mockRestore());
+    run.mockImplementationOnce(() => {
+      throw full();
+    });
+    await remove(store);
+    expect(statSync(`${path}-reserve`).size).toBe(2 * MB - 64 * 1024);
+  });
+});
 
 describe('a commit whose sync failed', () => {
   it('is overwritten in the write-ahead log at once', async () => {

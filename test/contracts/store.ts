@@ -12,6 +12,7 @@ import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
 import { describeEndpointDeliveries } from './store-endpoint-deliveries.ts';
 import { describeWebhookEndpoints } from './store-webhook-endpoints.ts';
+import { describeUploads } from './store-uploads.ts';
 import { storeTest } from './store-test.ts';
 import type { OpenStore } from './store-test.ts';
 
@@ -20,6 +21,7 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
   const it = storeTest(openStore);
   describe(`${name} keeps the contract of a Store`, () => {
     describeFiles(it);
+    describeUploads(it);
     describeBatches(it);
     describeStates(it);
     describeSteps(it);

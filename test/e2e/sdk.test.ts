@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,6 +24,38 @@ async function startUpstream(script: Script) {
 }
 
 describe('a program that uses the official SDK', () => {
+  it('uploads the input of a batch in parts, larger than a file in one piece may be', async () => {
+    const upstream = await startUpstream(() => ({ body: { object: 'chat.completion' } }));
+    const { client } = await startTestService({
+      UPSTREAM_BASE_URL: upstream.baseUrl,
+      MAX_FILE_BYTES: '1KiB',
+      MAX_UPLOAD_BYTES: '1MiB',
+    });
+    const whole = Buffer.from(chatLines(300));
+    const announced = { filename: 'input.jsonl', purpose: 'batch', mime_type: 'text/jsonl' } as const;
+    const tooLarge = client.uploads.create({ ...announced, bytes: 1024 * 1024 + 1 });
+    await expect(tooLarge).rejects.toMatchObject({ status: 400, param: 'bytes' });
+    const upload = await client.uploads.create({ ...announced, bytes: whole.length });
+    const size = Math.ceil(whole.length / 4);
+    const parts = await Promise.all(
+      [0, 1, 2, 3].map(async (i) => {
+        const data = await OpenAI.toFile(whole.subarray(i * size, (i + 1) * size), 'part');
+        return await client.uploads.parts.create(upload.id, { data });
+      }),
+    );
+    const { file } = await client.uploads.complete(upload.id, {
+      part_ids: parts.map((part) => part.id),
+      md5: createHash('md5').update(whole).digest('hex'),
+    });
+    expect(await (await client.files.content(file?.id ?? '')).text()).toBe(whole.toString());
+    const { id } = await client.batches.create({
+      input_file_id: file?.id ?? '',
+      endpoint: '/v1/chat/completions',
+      completion_window: '24h',
+    });
+    expect((await endOf(client, id)).request_counts).toEqual({ total: 300, completed: 300, failed: 0 });
+  });
+
   it('uploads a stream, runs a batch, and downloads the answers in input order', async () => {
     const upstream = await startUpstream((request) => ({
       body: {

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { ReadableStream } from 'node:stream/web';
 import OpenAI, { AuthenticationError, BadRequestError, ConflictError, NotFoundError, toFile } from 'openai';
 import { describe, expect, it } from 'vitest';
@@ -37,6 +38,56 @@ describe('the official Node SDK', () => {
     const stream = ReadableStream.from([Buffer.from(JSONL), Buffer.from(JSONL)]);
     const file = await client.files.create({ file: new Response(stream), purpose: 'batch' });
     expect(file.bytes).toBe(2 * JSONL.length);
+  });
+
+  it('uploads a file in parts that it sends at the same time', async () => {
+    const client = await openClient(createTestApp());
+    const whole = Buffer.from(JSONL.repeat(1000));
+    const upload = await client.uploads.create({
+      filename: 'input.jsonl',
+      purpose: 'batch',
+      bytes: whole.length,
+      mime_type: 'application/jsonl',
+      expires_after: { anchor: 'created_at', seconds: 3600 },
+    });
+    expect(upload).toMatchObject({ object: 'upload', status: 'pending', file: null });
+    expect(upload.expires_at).toBe(upload.created_at + 3600);
+    const size = Math.ceil(whole.length / 5);
+    const parts = await Promise.all(
+      [0, 1, 2, 3, 4].map(async (i) => {
+        const data = await toFile(whole.subarray(i * size, (i + 1) * size), 'part');
+        return await client.uploads.parts.create(upload.id, { data });
+      }),
+    );
+    for (const part of parts) expect(part).toMatchObject({ object: 'upload.part', upload_id: upload.id });
+    const part_ids = parts.map((part) => part.id);
+    await expect(client.uploads.complete(upload.id, { part_ids: part_ids.slice(1) })).rejects.toBeInstanceOf(
+      BadRequestError,
+    );
+    const md5 = createHash('md5').update(whole).digest('hex');
+    const completed = await client.uploads.complete(upload.id, { part_ids, md5 });
+    expect(completed).toMatchObject({ id: upload.id, status: 'completed' });
+    const file = completed.file as OpenAI.FileObject;
+    expect(await client.files.retrieve(file.id)).toEqual(file);
+    expect(file.expires_at).toBe(file.created_at + 3600);
+    expect(await (await client.files.content(file.id)).text()).toBe(whole.toString());
+    await expect(client.uploads.cancel(upload.id)).rejects.toBeInstanceOf(BadRequestError);
+  });
+
+  it('cancels an upload', async () => {
+    const client = await openClient(createTestApp());
+    const upload = await client.uploads.create({
+      filename: 'f',
+      purpose: 'user_data',
+      bytes: 1,
+      mime_type: 'text/plain',
+    });
+    expect(await client.uploads.cancel(upload.id)).toEqual({ ...upload, status: 'cancelled' });
+    const data = await toFile(Buffer.from('x'), 'part');
+    await expect(client.uploads.parts.create(upload.id, { data })).rejects.toBeInstanceOf(BadRequestError);
+    await expect(client.uploads.complete('upload_unknown', { part_ids: [] })).rejects.toBeInstanceOf(
+      NotFoundError,
+    );
   });
 
   it('pages through all files and batches', async () => {

@@ -25,3 +25,18 @@ it('removes expired files also while nothing else can be stored', async () => {
     expect(await Array.fromAsync(engine.context.blobs.list())).toEqual([]);
   });
 });
+
+it('removes the parts of expired uploads', async () => {
+  const clock = createFakeClock();
+  const engine = createTestEngine({ clock });
+  const { id } = await engine.uploads.create({ owner: OWNER, filename: 'f', purpose: 'evals', bytes: 2 });
+  await (await engine.uploads.receivePart({ owner: OWNER, id }, bytesOf('{}'))).store();
+  const worker = createWorker({ engine });
+  await worker.start();
+  onTestFinished(() => worker.stop());
+  await vi.waitFor(async () => {
+    clock.advance(900_000);
+    expect(await Array.fromAsync(engine.context.blobs.list())).toEqual([]);
+  });
+  expect((await engine.context.store.getUpload(OWNER, id, 0))?.status).toBe('expired');
+});

@@ -9,6 +9,7 @@ import { createLiveVerbs } from './store/live.ts';
 import { createSecondChanceVerbs } from './store/second-chances.ts';
 import type { StoreState } from './store/state.ts';
 import { createEndpointVerbs } from './store/webhook-endpoints.ts';
+import { createUploadVerbs } from './store/uploads.ts';
 
 /**
  * A Store that lives as long as the process: for tests and for programs that need no memory of their batches. Each
@@ -17,6 +18,7 @@ import { createEndpointVerbs } from './store/webhook-endpoints.ts';
 export function createMemoryStore(): Store {
   const state: StoreState = {
     files: new Map(),
+    uploads: new Map(),
     batches: new Map(),
     events: new Map(),
     deliveries: new Map(),
@@ -26,6 +28,7 @@ export function createMemoryStore(): Store {
   };
   return {
     ...createFileVerbs(state),
+    ...createUploadVerbs(state),
     ...createBatchVerbs(state),
     ...createStepVerbs(state),
     ...createChunkVerbs(state),

@@ -50,9 +50,10 @@ export function createFileVerbs(db: Database, insertFile: InsertFile): FileVerbs
     returning sha256, bytes
   `);
   const blobInUse = db
-    .prepare<[string, string], number>(
+    .prepare<[string, string, string], number>(
       `
       select exists (select 1 from files where sha256 = ?)
+        or exists (select 1 from upload_parts where sha256 = ?)
         or exists (
           select 1
           from batches
@@ -71,7 +72,7 @@ export function createFileVerbs(db: Database, insertFile: InsertFile): FileVerbs
     listFiles: createListFiles(db),
     deleteFile: async (owner, id, now) => deleteFile(owner, id, now),
     expireFiles: async (now, limit) => expire.all(now, limit).map(toBlob),
-    blobInUse: async (sha256) => blobInUse.get(sha256, sha256) === 1,
+    blobInUse: async (sha256) => blobInUse.get(sha256, sha256, sha256) === 1,
   };
 }
 

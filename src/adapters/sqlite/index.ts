@@ -22,6 +22,7 @@ import { createSegmentVerbs } from './segments.ts';
 import { createStepVerbs } from './steps.ts';
 import { createTrim } from './trim.ts';
 import { createEndpointReads, createEndpointWrites } from './webhook-endpoints.ts';
+import { createUploadVerbs } from './uploads.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
@@ -41,6 +42,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   const trim = createTrim(db);
   const { reads, writes } = splitVerbs({
     ...createFileVerbs(db, insertFile),
+    ...createUploadVerbs(db, insertFile),
     ...createBatchVerbs(db, reader, insertEvent),
     ...createStepVerbs(db, reader, insertEvent),
     ...createFinishVerb(db, { reader, insertFile, insertEvent }),
@@ -59,6 +61,9 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
   const joined = group.join(writes);
   const removals = spendReserve(reserve, joined);
+  // What must work on a full disk: to start, and to remove something from it.
+  const { deleteFile, expireFiles, releaseDeadLeases, ...removals } = spendReserve(reserve, joined);
+  const { cancelUpload, expireUploads, removeUploadParts } = removals;
   return overwriteFailedCommits<Store>(db, {
     ...reads,
     ...joined,
@@ -72,6 +77,10 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
       reserve.restore();
       return await removals.expireFiles(now, limit);
     },
+    releaseDeadLeases,
+    cancelUpload,
+    expireUploads,
+    removeUploadParts,
     finishBatch: async (options) => {
       const finished = await joined.finishBatch(options);
       trim.start();
@@ -127,6 +136,26 @@ function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<
   const reads = Object.fromEntries(all.filter(isRead)) as Pick<Verbs, ReadVerb>;
   const writes = Object.fromEntries(all.filter((entry) => !isRead(entry))) as Omit<Verbs, ReadVerb>;
   return { reads, writes };
+type ReadVerb =
+  | 'getFile'
+  | 'listFiles'
+  | 'blobInUse'
+  | 'getBatch'
+  | 'listBatches'
+  | 'isBatchLive'
+  | 'readChunks'
+  | 'readSegments'
+  | 'findStoppedBatches'
+  | 'getUpload'
+  | 'readUploadParts';
+
+/** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
+function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
+  const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
+  const { readChunks, readSegments, findStoppedBatches, getUpload, readUploadParts, ...writes } = others;
+  const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
+  const moreReads = { readChunks, readSegments, findStoppedBatches, getUpload, readUploadParts };
+  return { reads: { ...reads, ...moreReads }, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };

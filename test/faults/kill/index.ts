@@ -1,5 +1,6 @@
 import type { Fault } from '../harness/fault.ts';
 import { killAtEachPoint } from './numbered.ts';
 import { killAtRandomMoments } from './random-moments.ts';
+import { killAtEachPointOfAnUpload } from './uploads.ts';
 
-export const killFaults: readonly Fault[] = [killAtEachPoint, killAtRandomMoments];
+export const killFaults: readonly Fault[] = [killAtEachPoint, killAtEachPointOfAnUpload, killAtRandomMoments];

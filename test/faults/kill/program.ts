@@ -41,7 +41,11 @@ async function createOnce(
 }
 
 /** Makes the call until it has an answer; starts the service again where it has died. A refusal is passed on. */
-async function persist<T>(world: World, restart: () => Promise<void>, call: () => Promise<T>): Promise<T> {
+export async function persist<T>(
+  world: World,
+  restart: () => Promise<void>,
+  call: () => Promise<T>,
+): Promise<T> {
   for (;;) {
     try {
       return await call();

@@ -55,6 +55,7 @@ export function createFileVerbs(state: StoreState): FileVerbs {
       const batches = [...state.batches.values()];
       return (
         [...state.files.values()].some((file) => file.blob.sha256 === sha256) ||
+        [...state.uploads.values()].some(({ parts }) => parts.some(({ blob }) => blob.sha256 === sha256)) ||
         batches.some(({ batch, input }) => input?.sha256 === sha256 && !isTerminal(batch.status))
       );
     },

@@ -7,10 +7,12 @@ import type { Delivery, EventRecord } from '../../../engine/event.ts';
 import type { BlobRef, FileRecord } from '../../../engine/file.ts';
 import type { AttemptTrace } from '../../../engine/ports.ts';
 import type { WebhookEndpoint } from '../../../engine/webhook-endpoint.ts';
+import type { UploadPart, UploadRecord } from '../../../engine/upload.ts';
 import { addUsage } from '../../../engine/usage.ts';
 
 export interface StoreState {
   readonly files: Map<string, FileRecord>;
+  readonly uploads: Map<string, UploadState>;
   readonly batches: Map<string, BatchState>;
   readonly events: Map<string, EventState>;
   readonly deliveries: Map<string, DeliveryState>;
@@ -18,6 +20,14 @@ export interface StoreState {
   segmentSeq: number;
   readonly apiKeys: Map<string, ApiKeyState>;
   readonly endpoints: Map<string, EndpointState>;
+}
+
+export interface UploadState {
+  upload: UploadRecord;
+  endedAt: number | null;
+  readonly parts: UploadPart[];
+  /** Of the parts, equal ones counted once. */
+  partBytes: number;
 }
 
 export interface BatchState {

@@ -29,7 +29,8 @@ export async function checkFolder({ dataDir }: World): Promise<string[]> {
 }
 
 async function findLeftovers(dataDir: string, db: Database.Database): Promise<string[]> {
-  const rows = new Set(db.prepare('select distinct sha256 from files').pluck().all() as string[]);
+  const named = db.prepare('select sha256 from files union select sha256 from upload_parts');
+  const rows = new Set(named.pluck().all() as string[]);
   const live = new Set(
     db
       .prepare("select id from batches where status not in ('completed', 'failed', 'expired', 'cancelled')")
@@ -41,11 +42,18 @@ async function findLeftovers(dataDir: string, db: Database.Database): Promise<st
     const sha256 = /[0-9a-f]{64}$/.exec(name)?.[0];
     if (sha256 !== undefined && !rows.delete(sha256)) violations.push(`the blob ${name} has no row`);
   }
-  for (const sha256 of rows) violations.push(`a file's row has no blob ${sha256}`);
+  for (const sha256 of rows) violations.push(`the row of a file or a part has no blob ${sha256}`);
   for (const name of await readdir(join(dataDir, 'tmp'))) violations.push(`tmp/${name} was left`);
   for (const name of await readdir(join(dataDir, 'results'))) {
     if (!live.has(name.replace('.log', ''))) violations.push(`results/${name} of an ended batch was left`);
   }
+  const endedParts = db
+    .prepare(
+      'select count(*) from uploads u join upload_parts p on p.upload = u.seq where u.ended_at is not null',
+    )
+    .pluck()
+    .get() as number;
+  if (endedParts > 0) violations.push(`${endedParts} parts of ended uploads are left`);
   for (const table of ['chunks', 'segments']) {
     const count = db.prepare(`select count(*) from ${table}`).pluck().get() as number;
     if (live.size === 0 && count > 0) violations.push(`${count} rows of ended batches are left in ${table}`);

@@ -1,0 +1,196 @@
+import type { Database } from 'better-sqlite3';
+import type { BlobRef, FileRecord, UploadPurpose } from '../../engine/file.ts';
+import { MAX_PARTS } from '../../engine/upload.ts';
+import type { UploadPart, UploadRecord, UploadStatus } from '../../engine/upload.ts';
+import type { AddPartResult, UploadChange, UploadStore } from '../../engine/upload-store.ts';
+import type { InsertFile } from './files.ts';
+import { toBlob } from './rows.ts';
+import type { BlobRow } from './rows.ts';
+import { transaction } from './transaction.ts';
+
+interface UploadRow {
+  readonly seq: number;
+  readonly id: string;
+  readonly owner: string;
+  readonly filename: string;
+  readonly purpose: UploadPurpose;
+  readonly bytes: number;
+  readonly expires_after_seconds: number | null;
+  readonly created_at: number;
+  readonly expires_at: number;
+  readonly status: UploadStatus;
+  readonly file_id: string | null;
+  readonly parts: number;
+  readonly part_bytes: number;
+}
+
+interface PartRow extends BlobRow {
+  readonly id: string;
+  readonly created_at: number;
+}
+
+/** The upload as it is at `now`. */
+function toUpload(row: UploadRow, now: number): UploadRecord {
+  return {
+    id: row.id,
+    owner: row.owner,
+    filename: row.filename,
+    purpose: row.purpose,
+    bytes: row.bytes,
+    expiresAfterSeconds: row.expires_after_seconds,
+    createdAt: row.created_at,
+    expiresAt: row.expires_at,
+    status: row.status === 'pending' && row.expires_at <= now ? 'expired' : row.status,
+    fileId: row.file_id,
+  };
+}
+
+/** Files that come in parts. */
+export function createUploadVerbs(db: Database, insertFile: InsertFile): UploadStore {
+  const find = createFindUpload(db);
+  const add = createAddPart(db, find);
+  const complete = createCompleteUpload(db, find, insertFile);
+  const cancel = createCancelUpload(db, find);
+  const removeParts = createRemoveParts(db);
+  const insert = db.prepare(`
+    insert into uploads (
+      id, owner, filename, purpose, bytes, expires_after_seconds, created_at, expires_at, status, file_id
+    )
+    values (
+      :id, :owner, :filename, :purpose, :bytes, :expiresAfterSeconds, :createdAt, :expiresAt, :status, :fileId
+    )
+  `);
+  const parts = db.prepare<[string], PartRow>(`
+    select p.id, p.sha256, p.bytes, p.created_at
+    from uploads u
+    join upload_parts p on p.upload = u.seq
+    where u.id = ?
+  `);
+  const expire = db.prepare<[number, number]>(`
+    update uploads
+    set status = 'expired', ended_at = expires_at
+    where seq in (
+      select seq from uploads where status = 'pending' and expires_at <= ? order by expires_at limit ?
+    )
+  `);
+  const purge = db.prepare<[number]>('delete from uploads where ended_at < ? and parts = 0');
+
+  return {
+    insertUpload: async (upload) => {
+      insert.run(upload);
+    },
+    getUpload: async (owner, id, now) => {
+      const row = find(owner, id);
+      return row === undefined ? null : toUpload(row, now);
+    },
+    addUploadPart: async (owner, part) => add(owner, part),
+    readUploadParts: async (uploadId) =>
+      parts.all(uploadId).map((row): UploadPart => {
+        return { id: row.id, uploadId, blob: toBlob(row), createdAt: row.created_at };
+      }),
+    completeUpload: async (owner, id, now, file) => complete(owner, id, now, file),
+    cancelUpload: async (owner, id, now) => cancel(owner, id, now),
+    expireUploads: async (before, limit) => expire.run(before, limit).changes,
+    removeUploadParts: async (limit) => removeParts(limit),
+    purgeUploads: async (before) => purge.run(before).changes,
+  };
+}
+
+/** The owner's upload, or undefined. */
+type FindUpload = (owner: string, id: string) => UploadRow | undefined;
+
+function createFindUpload(db: Database): FindUpload {
+  const find = db.prepare<[string, string], UploadRow>(`
+    select seq, id, owner, filename, purpose, bytes, expires_after_seconds, created_at, expires_at, status, file_id,
+      parts, part_bytes
+    from uploads
+    where id = ? and owner = ?
+  `);
+  return (owner, id) => find.get(id, owner);
+}
+
+function createAddPart(db: Database, find: FindUpload): (owner: string, part: UploadPart) => AddPartResult {
+  const findEqual = db
+    .prepare<[number, string], number>(
+      'select exists (select 1 from upload_parts where upload = ? and sha256 = ?)',
+    )
+    .pluck();
+  const insert = db.prepare<[string, number, string, number, number]>(
+    'insert into upload_parts (id, upload, sha256, bytes, created_at) values (?, ?, ?, ?, ?)',
+  );
+  const count = db.prepare<[number, number]>(
+    'update uploads set parts = parts + 1, part_bytes = part_bytes + ? where seq = ?',
+  );
+
+  return transaction(db, (owner: string, { id, uploadId, blob, createdAt }: UploadPart): AddPartResult => {
+    const row = find(owner, uploadId);
+    if (row === undefined) return { kind: 'missing' };
+    const upload = toUpload(row, createdAt);
+    if (upload.status !== 'pending') return { kind: 'refused', upload };
+    const added = findEqual.get(row.seq, blob.sha256) === 1 ? 0 : blob.bytes;
+    if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
+      return { kind: 'full', upload, parts: row.parts, partBytes: row.part_bytes };
+    }
+    insert.run(id, row.seq, blob.sha256, blob.bytes, createdAt);
+    count.run(added, row.seq);
+    return { kind: 'ok', upload };
+  });
+}
+
+function createCompleteUpload(
+  db: Database,
+  find: FindUpload,
+  insertFile: InsertFile,
+): (owner: string, id: string, now: number, file: FileRecord) => UploadChange {
+  const setCompleted = db.prepare<[string, number, number]>(
+    `update uploads set status = 'completed', file_id = ?, ended_at = ? where seq = ?`,
+  );
+  return transaction(db, (owner: string, id: string, now: number, file: FileRecord): UploadChange => {
+    const row = find(owner, id);
+    if (row === undefined) return { kind: 'missing' };
+    const upload = toUpload(row, now);
+    if (upload.status !== 'pending') return { kind: 'refused', upload };
+    insertFile(file);
+    setCompleted.run(file.id, file.createdAt, row.seq);
+    return { kind: 'ok', upload: { ...upload, status: 'completed', fileId: file.id } };
+  });
+}
+
+function createCancelUpload(
+  db: Database,
+  find: FindUpload,
+): (owner: string, id: string, now: number) => UploadChange {
+  const setCancelled = db.prepare<[number, number]>(
+    `update uploads set status = 'cancelled', ended_at = ? where seq = ?`,
+  );
+  return transaction(db, (owner: string, id: string, now: number): UploadChange => {
+    const row = find(owner, id);
+    if (row === undefined) return { kind: 'missing' };
+    const upload = toUpload(row, now);
+    if (upload.status !== 'pending') return { kind: 'refused', upload };
+    setCancelled.run(now, row.seq);
+    return { kind: 'ok', upload: { ...upload, status: 'cancelled' } };
+  });
+}
+
+function createRemoveParts(db: Database): (limit: number) => BlobRef[] {
+  const findEnded = db
+    .prepare<[], number>(
+      'select seq from uploads where ended_at is not null and parts > 0 order by ended_at limit 1',
+    )
+    .pluck();
+  const remove = db.prepare<[number, number], BlobRow>(`
+    delete from upload_parts
+    where seq in (select seq from upload_parts where upload = ? limit ?)
+    returning sha256, bytes
+  `);
+  const count = db.prepare<[number, number]>('update uploads set parts = parts - ? where seq = ?');
+
+  return transaction(db, (limit: number): BlobRef[] => {
+    const seq = findEnded.get();
+    if (seq === undefined) return [];
+    const blobs = remove.all(seq, limit).map(toBlob);
+    count.run(blobs.length, seq);
+    return blobs;
+  });
+}
