@@ -10,5 +10,5 @@ create table idempotency_keys (
 
 -- forgetSubmissions: the oldest first.
 create index idempotency_keys_by_time on idempotency_keys (created_at);
--- deleteBatch: the events of a batch.
+-- deleteBatch, readBatchEvents: the events of a batch.
 create index events_of_batch on events (batch_id);

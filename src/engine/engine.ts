@@ -53,7 +53,6 @@ import type { CompletedUpload, CompleteUploadRequest } from './complete-upload.t
 import type { UploadRecord } from './upload.ts';
 import { cancelUpload, createUpload, receivePart } from './uploads.ts';
 import type { CreateUploadRequest, ReceivedPart } from './uploads.ts';
-import type { BlobStore, Clock, Log, Page, ResultLog, Store, Upstream, WebhookSender } from './ports.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {

@@ -113,8 +113,7 @@ export interface AttemptTrace {
  * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, WebhookEndpointStore {
-export interface Store extends UploadStore {
+export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, UploadStore, WebhookEndpointStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

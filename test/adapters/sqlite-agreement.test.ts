@@ -289,15 +289,6 @@ const ENDPOINT_ACTIONS: Readonly<Record<string, Action>> = {
   },
 };
 
-const ACTIONS = {
-  ...BATCH_ACTIONS,
-  ...CHUNK_ACTIONS,
-  ...OTHER_ACTIONS,
-  ...KEY_ACTIONS,
-  ...SECOND_CHANCES,
-  ...ENDPOINT_ACTIONS,
-};
-
 const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
   async insertUpload({ both, uploads }, n, m) {
     const upload = anUpload({ bytes: 1 + (n % 4), expiresAt: T0 + 1 + (m % 9) });
@@ -336,7 +327,16 @@ const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
   },
 };
 
-const ACTIONS = { ...BATCH_ACTIONS, ...CHUNK_ACTIONS, ...UPLOAD_ACTIONS, ...OTHER_ACTIONS };
+const ACTIONS = {
+  ...BATCH_ACTIONS,
+  ...CHUNK_ACTIONS,
+  ...UPLOAD_ACTIONS,
+  ...OTHER_ACTIONS,
+  ...KEY_ACTIONS,
+  ...SECOND_CHANCES,
+  ...ENDPOINT_ACTIONS,
+};
+
 /** The straight line of a batch's life, drawn more often, so that many batches get to its end. */
 const STRAIGHT = ['create', 'claimStep', 'start', 'claim', 'commit', 'commit', 'finish'];
 const DRAWN = [...Object.keys(ACTIONS), ...STRAIGHT, ...STRAIGHT, ...STRAIGHT, ...STRAIGHT];

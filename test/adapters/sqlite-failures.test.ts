@@ -7,7 +7,6 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { overwriteFailedCommits, spendReserve } from '../../src/adapters/sqlite/failures.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import { openDatabase } from '../../src/adapters/sqlite/open.ts';
-import type { Store } from '../../src/engine/ports.ts';
 import { createReserve } from '../../src/adapters/sqlite/reserve.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { anApiKey, hashOf, T0 } from '../helpers/store-fixtures.ts';

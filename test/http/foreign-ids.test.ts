@@ -2,10 +2,11 @@ import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import { describe, expect, it } from 'vitest';
 import { newBatchId } from '../../src/engine/batch.ts';
 import { newFileId } from '../../src/engine/file.ts';
+import { newUploadId } from '../../src/engine/upload.ts';
 import { newWebhookEndpointId } from '../../src/engine/webhook-endpoint.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { createWorker } from '../../src/worker/index.ts';
-import { createTestApp, JSONL, uploadFile } from '../helpers/http-app.ts';
+import { createTestApp, FORM_TYPE, formBytes, JSONL, uploadFile } from '../helpers/http-app.ts';
 import type { TestApp } from '../helpers/http-app.ts';
 import { createTestEngine, inputLine } from '../helpers/test-engine.ts';
 import { BODY, createdBatch, postBatch } from './batch-calls.ts';
@@ -44,10 +45,21 @@ const ENDPOINTS: Kind = {
   unknown: newWebhookEndpointId,
 };
 
+const UPLOADS: Kind = {
+  situations: {
+    async 'an upload'(owner) {
+      const payload = { filename: 'a', purpose: 'user_data', bytes: 0, mime_type: 'text/plain' };
+      return (await owner.call({ method: 'POST', url: '/v1/uploads', payload })).json<{ id: string }>().id;
+    },
+  },
+  unknown: newUploadId,
+};
+
 /** By the beginning of the route. Those of `/v1/admin` have tests of their own: no owner has any. */
 const KINDS: Readonly<Record<string, Kind>> = {
   '/v1/files/': FILES,
   '/v1/batches/': BATCHES,
+  '/v1/uploads/': UPLOADS,
   '/v1/webhook_endpoints/': ENDPOINTS,
 };
 
@@ -97,10 +109,16 @@ function kindOf({ url }: Route): Kind {
 const BODIES: Readonly<Record<string, object>> = {
   test: { event_type: 'batch.completed' },
   replay: { since: 0 },
+  complete: { part_ids: [] },
 };
 
 function requestOf({ method, url }: Route, id: string): InjectOptions {
-  const payload = BODIES[url.split('/').at(-1) ?? ''];
+  const end = url.split('/').at(-1) ?? '';
+  if (end === 'parts') {
+    const payload = formBytes([{ name: 'data', filename: 'part', content: '' }]);
+    return { method: 'POST', url: url.replace(/:\w+/, id), payload, headers: { 'content-type': FORM_TYPE } };
+  }
+  const payload = BODIES[end];
   return { method: method as 'GET', url: url.replace(/:\w+/, id), ...(payload !== undefined && { payload }) };
 }
 

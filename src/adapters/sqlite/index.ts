@@ -61,9 +61,6 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   });
   const joined = group.join(writes);
   const removals = spendReserve(reserve, joined);
-  // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases, ...removals } = spendReserve(reserve, joined);
-  const { cancelUpload, expireUploads, removeUploadParts } = removals;
   return overwriteFailedCommits<Store>(db, {
     ...reads,
     ...joined,
@@ -77,10 +74,9 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
       reserve.restore();
       return await removals.expireFiles(now, limit);
     },
-    releaseDeadLeases,
-    cancelUpload,
-    expireUploads,
-    removeUploadParts,
+    cancelUpload: removals.cancelUpload,
+    expireUploads: removals.expireUploads,
+    removeUploadParts: removals.removeUploadParts,
     finishBatch: async (options) => {
       const finished = await joined.finishBatch(options);
       trim.start();
@@ -126,6 +122,8 @@ const READS = [
   'listWebhookEndpoints',
   'getWebhookSecrets',
   'listDeliveries',
+  'getUpload',
+  'readUploadParts',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
 
@@ -136,26 +134,6 @@ function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<
   const reads = Object.fromEntries(all.filter(isRead)) as Pick<Verbs, ReadVerb>;
   const writes = Object.fromEntries(all.filter((entry) => !isRead(entry))) as Omit<Verbs, ReadVerb>;
   return { reads, writes };
-type ReadVerb =
-  | 'getFile'
-  | 'listFiles'
-  | 'blobInUse'
-  | 'getBatch'
-  | 'listBatches'
-  | 'isBatchLive'
-  | 'readChunks'
-  | 'readSegments'
-  | 'findStoppedBatches'
-  | 'getUpload'
-  | 'readUploadParts';
-
-/** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
-function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
-  const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
-  const { readChunks, readSegments, findStoppedBatches, getUpload, readUploadParts, ...writes } = others;
-  const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
-  const moreReads = { readChunks, readSegments, findStoppedBatches, getUpload, readUploadParts };
-  return { reads: { ...reads, ...moreReads }, writes };
 }
 
 const NO_RESERVE: Reserve = { spend: () => false, restore() {} };

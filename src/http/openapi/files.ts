@@ -1,10 +1,6 @@
-import { z } from 'zod';
 import { listFilesQuery, uploadForm } from '../wire.ts';
-import { deletedFile, fileObject, listOf } from './objects.ts';
+import { bytes, deletedFile, fileObject, listOf } from './objects.ts';
 import type { Operations } from './operation.ts';
-
-/** The bytes of a file, which JSON Schema cannot describe further. */
-const bytes = z.string().meta({ format: 'binary' });
 
 export const fileOperations: Operations = {
   'POST /v1/files': {

@@ -19,6 +19,7 @@ const MEANINGS: Readonly<Record<number, string>> = {
   403: 'The key may not do this.',
   404: 'There is no such thing, or it belongs to somebody else.',
   409: 'Its state does not allow it; trying again does not help.',
+  410: 'It has expired.',
   413: 'Larger than a limit, which the message names.',
   416: 'The range lies outside the file.',
   429: 'Too many at a time; `Retry-After` says when to try again.',

@@ -16,6 +16,28 @@ export const fileObject = z.strictObject({
   status_details: z.null(),
 });
 
+/** The bytes of a file, which JSON Schema cannot describe further. */
+export const bytes = z.string().meta({ format: 'binary' });
+
+export const uploadObject = z.strictObject({
+  id: z.string().startsWith('upload_'),
+  object: z.literal('upload'),
+  bytes: z.int().min(0),
+  created_at: seconds,
+  filename: z.string(),
+  purpose: z.string(),
+  status: z.enum(['pending', 'completed', 'cancelled', 'expired']),
+  expires_at: seconds,
+  file: fileObject.nullable(),
+});
+
+export const uploadPartObject = z.strictObject({
+  id: z.string().startsWith('part_'),
+  object: z.literal('upload.part'),
+  created_at: seconds,
+  upload_id: z.string(),
+});
+
 export const usageObject = z.strictObject({
   input_tokens: z.int().min(0),
   input_tokens_details: z.strictObject({ cached_tokens: z.int().min(0) }),

@@ -7,10 +7,12 @@ import { fileOperations } from './files.ts';
 import { keyOperations } from './keys.ts';
 import type { Operation, Operations } from './operation.ts';
 import { serviceOperations } from './service.ts';
+import { uploadOperations } from './uploads.ts';
 import { webhookOperations } from './webhooks.ts';
 
 const topics: Readonly<Record<string, Operations>> = {
   Files: fileOperations,
+  Uploads: uploadOperations,
   Batches: batchOperations,
   Webhooks: webhookOperations,
   Keys: keyOperations,
