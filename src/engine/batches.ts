@@ -1,6 +1,7 @@
 /** What the API offers on batches: one verb a function. */
+import { endpointsOf, maxListLimit } from './batch-format.ts';
 import { newBatchId, NO_USAGE, parseCompletionWindow } from './batch.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, BatchFormat } from './batch.ts';
 import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
 import { newBatchEvent } from './events.ts';
@@ -23,11 +24,15 @@ export interface CreateBatchRequest {
   readonly priority?: number | undefined;
   /** Receives the batch's terminal event. */
   readonly webhookUrl?: string | null | undefined;
+  /** Default: openai. */
+  readonly format?: BatchFormat | undefined;
+  /** How many lines the input is known to have; default: that is told by its validation. */
+  readonly lines?: number | undefined;
 }
 
 /** Creates a batch (`validating`), durably. Rejects with an EngineError that names the field at fault. */
 export async function createBatch(ctx: EngineContext, request: CreateBatchRequest): Promise<Batch> {
-  checkOneOf('endpoint', request.endpoint, ctx.settings.endpoints);
+  checkOneOf('endpoint', request.endpoint, endpointsOf(ctx.settings, request.format ?? 'openai'));
   const windowMs = checkCompletionWindow(ctx, request.completionWindow);
   checkMetadata(request.metadata ?? null);
   if (request.outputExpiresAfterSeconds != null) {
@@ -53,6 +58,7 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
   return {
     id: newBatchId(now),
     owner: request.owner,
+    format: request.format ?? 'openai',
     endpoint: request.endpoint,
     inputFileId: request.inputFileId,
     completionWindow: request.completionWindow,
@@ -62,7 +68,8 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
     errors: null,
     outputFileId: null,
     errorFileId: null,
-    counts: { total: 0, completed: 0, failed: 0 },
+    counts: { total: request.lines ?? 0, completed: 0, failed: 0 },
+    unfinished: 0,
     usage: NO_USAGE,
     metadata: request.metadata ?? null,
     priority: request.priority ?? 0,
@@ -91,15 +98,23 @@ export async function getBatch(ctx: EngineContext, owner: string, id: string): P
 export interface ListBatchesRequest {
   readonly owner: string;
   readonly after?: string | undefined;
-  /** 1…100. */
+  /** Instead of `after`: those that were created next after this one. */
+  readonly before?: string | undefined;
+  /** 1…100, for Message Batches 1…1000. */
   readonly limit: number;
+  /** Default: openai. */
+  readonly format?: BatchFormat | undefined;
 }
 
-/** A page of the owner's batches, newest first. `batch_not_found` for an unknown `after`. */
+/** A page of the owner's batches of one format, newest first. `batch_not_found` for an unknown `after` or `before`. */
 export async function listBatches(ctx: EngineContext, request: ListBatchesRequest): Promise<Page<Batch>> {
-  checkIntegerRange('limit', request.limit, 1, 100);
-  const page = await ctx.store.listBatches(request.owner, request.after, request.limit);
-  if (page === null) throw batchNotFound(request.after ?? '');
+  const { owner, after, before, limit, format = 'openai' } = request;
+  checkIntegerRange('limit', limit, 1, maxListLimit(format));
+  const page =
+    before === undefined
+      ? await ctx.store.listBatches(owner, after, limit, format)
+      : await ctx.store.listBatchesBefore(owner, before, limit, format);
+  if (page === null) throw batchNotFound(before ?? after ?? '');
   return page;
 }
 
@@ -116,6 +131,17 @@ export async function cancelBatch(ctx: EngineContext, owner: string, id: string)
     ctx.wake();
   }
   return result.batch;
+}
+
+/** Removes an ended batch; its files stay. `conflict` for one that has not ended. */
+export async function deleteBatch(ctx: EngineContext, owner: string, id: string): Promise<void> {
+  checkBatchId(id);
+  const result = await ctx.store.deleteBatch(owner, id);
+  if (result.kind === 'missing') throw batchNotFound(id);
+  if (result.kind === 'live') {
+    throw new EngineError('conflict', `Cannot delete a batch with status '${result.status}'.`);
+  }
+  ctx.log.info({ batchId: id, owner }, 'batch deleted');
 }
 
 function checkBatchId(id: string): void {

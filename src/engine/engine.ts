@@ -1,7 +1,7 @@
 import type { Batch } from './batch.ts';
 import { createBatchWatch } from './batch-watch.ts';
 import type { StartedWatch, WatchRequest } from './batch-watch.ts';
-import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
+import { cancelBatch, createBatch, deleteBatch, getBatch, listBatches } from './batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 import { BlobLock } from './blob-lock.ts';
 import { systemClock } from './clock.ts';
@@ -57,6 +57,7 @@ export interface Engine {
     get(owner: string, id: string): Promise<Batch>;
     list(request: ListBatchesRequest): Promise<Page<Batch>>;
     cancel(owner: string, id: string): Promise<Batch>;
+    delete(owner: string, id: string): Promise<void>;
     /** The finished lines with their outcomes: all of an ended batch, those so far of a running one. */
     lines(owner: string, id: string): AsyncIterable<LineOutcome>;
     /** The same as result lines, byte for byte, and what was finished since an earlier call. */
@@ -105,6 +106,7 @@ export function createEngine(parts: EngineParts): Engine {
       get: (owner, id) => told(getBatch(ctx, owner, id)),
       list: (request) => told(listBatches(ctx, request)),
       cancel: (owner, id) => told(cancelBatch(ctx, owner, id)),
+      delete: (owner, id) => told(deleteBatch(ctx, owner, id)),
       lines: (owner, id) => readLines(ctx, owner, id),
       openLines: (request) => told(openFinishedLines(ctx, request)),
       watch: (request) => told(watch.start(request)),

@@ -18,8 +18,9 @@ export type { ValidationResult, ValidationRules, ValidLine } from './validate.ts
 export { UPLOAD_PURPOSES } from './file.ts';
 export type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+export { clientBatchId, fromMessageBatchId, MESSAGES_ENDPOINT } from './batch-format.ts';
 export { isTerminal, parseCompletionWindow } from './batch.ts';
-export type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from './batch.ts';
+export type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts, Usage } from './batch.ts';
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { LineOutcome } from './outcomes.ts';
 export type { BatchNews, StartedWatch, WatchRequest } from './batch-watch.ts';

@@ -10,6 +10,8 @@
  */
 import type { BlobRef } from './file.ts';
 
+export type * from './delete-batch-store.ts';
+export type * from './message-batch-store.ts';
 export type * from './store-port.ts';
 
 /** Receives one blob. `publish` or `discard` ends it. */

@@ -1,3 +1,4 @@
+import { inputLimits } from './batch-format.ts';
 import type { Batch, BatchError } from './batch.ts';
 import { ChunkCutter } from './chunk-cutter.ts';
 import type { EngineContext } from './context.ts';
@@ -38,8 +39,7 @@ async function validateInput(
       abortable(ctx.blobs.read(file.blob.sha256), signal),
       {
         endpoint: step.batch.endpoint,
-        maxBytes: settings.maxBatchBytes,
-        maxLines: settings.maxBatchLines,
+        ...inputLimits(settings, step.batch.format),
         maxLineBytes: settings.maxLineBytes,
         oneModel: settings.oneModelPerBatch,
         refusesModel: (model) => upstream.refuses(model),

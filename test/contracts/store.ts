@@ -1,10 +1,12 @@
 import { describe } from 'vitest';
 import { describeBatches } from './store-batches.ts';
 import { describeClaims } from './store-claims.ts';
+import { describeDeleteBatch } from './store-delete-batch.ts';
 import { describeDeliveries } from './store-deliveries.ts';
 import { describeFiles } from './store-files.ts';
 import { describeLeases } from './store-leases.ts';
 import { describeLive } from './store-live.ts';
+import { describeMessageBatches } from './store-message-batches.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
@@ -24,5 +26,7 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeLeases(it);
     describeDeliveries(it);
     describeLive(it);
+    describeMessageBatches(it);
+    describeDeleteBatch(it);
   });
 }

@@ -1,9 +1,11 @@
 import type { Store } from '../../engine/ports.ts';
 import { createBatchVerbs, createStepVerbs } from './store/batches.ts';
 import { createChunkVerbs } from './store/chunks.ts';
+import { createDeleteBatchVerb } from './store/delete-batch.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
 import { createLiveVerbs } from './store/live.ts';
+import { createMessageBatchVerbs } from './store/message-batches.ts';
 import type { StoreState } from './store/state.ts';
 
 /**
@@ -25,6 +27,8 @@ export function createMemoryStore(): Store {
     ...createChunkVerbs(state),
     ...createDeliveryVerbs(state),
     ...createLiveVerbs(state),
+    ...createMessageBatchVerbs(state),
+    ...createDeleteBatchVerb(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

@@ -1,10 +1,12 @@
 import type { Database } from 'better-sqlite3';
 import type { LiveStore } from '../../engine/live-store.ts';
+import type { MessageBatchStore } from '../../engine/message-batch-store.ts';
 import type { Store } from '../../engine/ports.ts';
 import { createBatchReader } from './batch-reader.ts';
 import { createBatchVerbs } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
+import { createDeleteBatchVerb } from './delete-batch.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
 import { createInsertEvent } from './events.ts';
 import { overwriteFailedCommits, isFull, spendReserve } from './failures.ts';
@@ -13,6 +15,7 @@ import { createFinishVerb } from './finish.ts';
 import { createCommitGroup } from './group-commit.ts';
 import { createLeaseVerbs } from './leases.ts';
 import { createLiveVerbs } from './live.ts';
+import { createMessageBatchVerbs } from './message-batches.ts';
 import { openDatabase } from './open.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
@@ -47,14 +50,17 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
     ...createLiveVerbs(db),
+    ...createMessageBatchVerbs(db, reader),
+    ...createDeleteBatchVerb(db),
   });
   const joined = group.join(writes);
   // What must work on a full disk: to start, and to remove something from it.
-  const { deleteFile, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
+  const { deleteFile, deleteBatch, expireFiles, releaseDeadLeases } = spendReserve(reserve, joined);
   return overwriteFailedCommits<Store>(db, {
     ...reads,
     ...joined,
     deleteFile,
+    deleteBatch,
     expireFiles: async (now, limit) => {
       // Called now and then, and there may be room again.
       reserve.restore();
@@ -93,15 +99,17 @@ type ReadVerb =
   | 'readChunks'
   | 'readSegments'
   | 'findStoppedBatches'
-  | keyof LiveStore;
+  | keyof LiveStore
+  | keyof MessageBatchStore;
 
 /** Reads need not wait for the writes of their turn: what those change, nobody has been told yet. */
 function splitVerbs(verbs: Verbs): { reads: Pick<Verbs, ReadVerb>; writes: Omit<Verbs, ReadVerb> } {
   const { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive, ...others } = verbs;
-  const { readChunks, readSegments, findStoppedBatches, readSegmentsAfter, readBatchEvents, ...writes } =
+  const { readChunks, readSegments, findStoppedBatches, readSegmentsAfter, readBatchEvents, ...rest } =
     others;
+  const { listBatchesBefore, ...writes } = rest;
   const reads = { getFile, listFiles, blobInUse, getBatch, listBatches, isBatchLive };
-  const live = { readSegmentsAfter, readBatchEvents };
+  const live = { readSegmentsAfter, readBatchEvents, listBatchesBefore };
   return { reads: { ...reads, readChunks, readSegments, findStoppedBatches, ...live }, writes };
 }
 

@@ -1,0 +1,5 @@
+/** A page of a list. `hasMore`: there are items after the last one. */
+export interface Page<T> {
+  readonly data: readonly T[];
+  readonly hasMore: boolean;
+}
