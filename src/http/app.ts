@@ -11,6 +11,11 @@ import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
 import { eventRoutes } from './events.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
+import { toMessageErrorAnswer } from './messages/errors.ts';
+import { hideMessageBatches } from './messages/hidden.ts';
+import { messageRoutes, USUAL_MESSAGE_OPTIONS } from './messages/routes.ts';
+import type { MessageOptions } from './messages/routes.ts';
+import { addMessagesHeaders, authorizationOf, isMessagesRequest } from './messages/wire.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { resultRoutes } from './results.ts';
 import { stopInOrder } from './stopping.ts';
@@ -26,6 +31,7 @@ export interface AppOptions {
   readonly isReady: () => boolean | Promise<boolean>;
   /** Others than the usual ones. */
   readonly limits?: Partial<SocketLimits>;
+  readonly messages?: Partial<MessageOptions>;
 }
 
 /** What makes slow clients harmless. All in milliseconds. */
@@ -73,11 +79,13 @@ export function buildApp(options: AppOptions): FastifyInstance {
   clientErrors.watch(app.server);
 
   observeRequests(app, clock);
+  addMessagesHeaders(app);
   stopInOrder(app, isPublic);
   refuseOddHttp(app);
   authenticate(app, options.apiKeys);
   if (options.apiKeys.length === 0) refuseForeignPages(app);
   refuseUnknownRoutes(app);
+  hideMessageBatches(app, engine);
   lingerAfterEarlyAnswers(app, clock);
   app.setErrorHandler(sendError);
 
@@ -86,6 +94,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(batchRoutes, { engine });
   app.register(resultRoutes, { engine });
   app.register(eventRoutes, { engine });
+  app.register(messageRoutes, { engine, ...USUAL_MESSAGE_OPTIONS, ...options.messages });
   return app;
 }
 
@@ -117,7 +126,7 @@ function authenticate(app: FastifyInstance, apiKeys: readonly string[]): void {
   const authenticator = createAuthenticator(apiKeys);
   app.decorateRequest('owner', '');
   app.addHook('onRequest', async (request) => {
-    if (!isPublic(request)) request.owner = authenticator(request.headers.authorization);
+    if (!isPublic(request)) request.owner = authenticator(authorizationOf(request));
   });
 }
 
@@ -150,7 +159,7 @@ function isPublic(request: FastifyRequest): boolean {
 }
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const answer = toErrorAnswer(error);
+  const answer = isMessagesRequest(request) ? toMessageErrorAnswer(error, request.id) : toErrorAnswer(error);
   // Refusals of HTTP are meant; every other 5xx is something to look into.
   if (answer.status >= 500 && !(error instanceof HttpError)) {
     request.log.error({ err: error }, 'request failed');

@@ -4,7 +4,7 @@ import { expect, onTestFinished } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import type { BlobStore, Clock, Engine, EngineSettings, Store, Upstream } from '../../src/engine/index.ts';
 import { buildApp } from '../../src/http/app.ts';
-import type { SocketLimits } from '../../src/http/app.ts';
+import type { AppOptions, SocketLimits } from '../../src/http/app.ts';
 import type { ErrorBody } from '../../src/http/errors.ts';
 import { createTestEngine } from './test-engine.ts';
 
@@ -19,6 +19,7 @@ export interface TestAppOptions {
   readonly upstream?: Upstream;
   readonly isReady?: () => boolean | Promise<boolean>;
   readonly limits?: Partial<SocketLimits>;
+  readonly messages?: AppOptions['messages'];
   /** Replaces verbs of the storage. */
   readonly store?: (store: Store) => Partial<Store>;
   readonly blobs?: (blobs: BlobStore) => Partial<BlobStore>;
@@ -57,6 +58,7 @@ export function createTestApp(options: TestAppOptions = {}): TestApp {
     apiKeys: options.apiKeys ?? [API_KEY],
     isReady: options.isReady ?? (() => true),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.messages === undefined ? {} : { messages: options.messages }),
   });
   onTestFinished(async () => {
     app.server.closeAllConnections();
