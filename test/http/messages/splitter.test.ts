@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { RequestsSplitter } from '../../../src/http/messages/requests-splitter.ts';
-import { isSafeForOracle, jsonText, space } from '../../helpers/json-oracle.ts';
+import { jsonText, space } from '../../helpers/json-oracle.ts';
 
 /** The elements as texts, however the body is cut. */
 function split(body: string | Uint8Array, chunkBytes = Infinity, maxElementBytes = 1000): string[] {
@@ -45,23 +45,21 @@ describe('the splitter of requests', () => {
     for (let at = 0; at <= bytes.length; at++) expect(split(ODD_BODY, at || 1)).toEqual(ODD_ELEMENTS);
   });
 
-  it('agrees with JSON.parse on any JSON, in chunks of any size', () => {
+  it('finds those of any JSON, in chunks of any size', () => {
     const member = fc.tuple(fc.constantFrom('"a"', '"request"', '"\\u0062"'), jsonText);
     const members = fc.array(member, { maxLength: 3 });
-    const body = fc
-      .tuple(members, fc.array(jsonText, { maxLength: 5 }), members, space)
-      .map(([before, elements, after, gap]) => {
-        const requests = `${gap}"requests"${gap}:${gap}[${elements.join(',')}${elements.length === 0 ? gap : ''}]`;
-        const others = (list: [string, string][]) => list.map(([name, value]) => `${name}:${value}`);
-        return `${gap}{${gap}${[...others(before), requests, ...others(after)].join(',')}${gap}}${gap}`;
-      });
+    const body = fc.record({
+      before: members,
+      elements: fc.array(jsonText, { maxLength: 5 }),
+      after: members,
+      gap: space,
+    });
     fc.assert(
-      fc.property(body, fc.integer({ min: 1, max: 40 }), (text, chunkBytes) => {
-        fc.pre(isSafeForOracle(Buffer.from(text)));
-        const expected = (JSON.parse(text) as { requests: unknown[] }).requests;
-        expect(split(text, chunkBytes, 1e6).map((element) => JSON.parse(element) as unknown)).toEqual(
-          expected,
-        );
+      fc.property(body, fc.integer({ min: 1, max: 40 }), ({ before, elements, after, gap }, chunkBytes) => {
+        const requests = ['"requests"', `[${elements.length === 0 ? gap : elements.join(',')}]`] as const;
+        const all = [...before, requests, ...after].map(([name, value]) => `${name}${gap}:${gap}${value}`);
+        const found = split(`${gap}{${gap}${all.join(',')}${gap}}${gap}`, chunkBytes, 1e6);
+        expect(found).toEqual(elements.map((text) => text.replaceAll(/^[ \t\r\n]+|[ \t\r\n]+$/g, '')));
       }),
       { numRuns: 300 },
     );
