@@ -8,8 +8,10 @@ const variables = {
   HOST: text().default('127.0.0.1'),
   PORT: integer(0, 65_535).default(8080),
   DATA_DIR: text().default('./data'),
+  PUBLIC_BASE_URL: httpUrl().nullable().default(null),
   UPSTREAM_BASE_URL: httpUrl().nullable().default(null),
   UPSTREAM_API_KEY: text().nullable().default(null),
+  UPSTREAM_FORMAT: upstreamFormat().default('openai'),
   MAX_CONCURRENCY: integer(1, 100_000).default(64),
   REQUEST_TIMEOUT_MS: integer(1, 86_400_000).default(600_000),
   MAX_RETRIES: integer(0, 100).default(DEFAULT_SETTINGS.maxRetries),
@@ -181,6 +183,11 @@ function flag() {
 function logLevel() {
   const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
   return z.enum(levels, `must be one of ${levels.join(', ')}`);
+}
+
+function upstreamFormat() {
+  const formats = ['openai', 'anthropic'] as const;
+  return z.enum(formats, `must be one of ${formats.join(', ')}`);
 }
 
 function httpUrl() {

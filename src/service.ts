@@ -46,7 +46,13 @@ async function open(
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
   const worker = createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
   let ready = false;
-  const app = buildApp({ engine, log, apiKeys: config.API_KEYS, isReady: () => ready });
+  const app = buildApp({
+    engine,
+    log,
+    apiKeys: config.API_KEYS,
+    isReady: () => ready,
+    messages: { publicBaseUrl: config.PUBLIC_BASE_URL },
+  });
 
   // First: with the port in use no line must be sent. Requests that come before the worker runs only wait for it.
   opened.push(() => app.close());
@@ -91,6 +97,7 @@ function openUpstream(config: Config): Upstream {
   return createHttpUpstream({
     baseUrl: config.UPSTREAM_BASE_URL,
     apiKey: config.UPSTREAM_API_KEY,
+    format: config.UPSTREAM_FORMAT,
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
     maxResponseBytes: config.MAX_RESPONSE_BYTES,
     clock: systemClock,

@@ -38,6 +38,9 @@ export function isTerminal(status: BatchStatus): boolean {
   return TRANSITIONS[status].length === 0;
 }
 
+/** The API that a batch was created through. */
+export type BatchFormat = 'openai' | 'anthropic';
+
 /** Tokens, summed over the answers of a batch. */
 export interface Usage {
   readonly inputTokens: number;
@@ -75,6 +78,7 @@ export interface Batch {
   /** `batch_` and 32 hex digits, the first 8 being the unix time. */
   readonly id: string;
   readonly owner: string;
+  readonly format: BatchFormat;
   readonly endpoint: string;
   readonly inputFileId: string;
   /** As the client wrote it, e.g. `24h`. */
@@ -88,6 +92,8 @@ export interface Batch {
   readonly outputFileId: string | null;
   readonly errorFileId: string | null;
   readonly counts: RequestCounts;
+  /** Of an ended batch: failed lines that its cancelling or its deadline came before. */
+  readonly unfinished: number;
   readonly usage: Usage;
   readonly metadata: Readonly<Record<string, string>> | null;
   /** −100…100; higher runs first. */

@@ -1,7 +1,8 @@
 /** What the API offers on batches: one verb a function. */
 import type { KeyRestrictions } from './api-key.ts';
+import { endpointsOf, maxListLimit } from './batch-format.ts';
 import { newBatchId, NO_USAGE, parseCompletionWindow } from './batch.ts';
-import type { Batch } from './batch.ts';
+import type { Batch, BatchFormat } from './batch.ts';
 import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
 import { newBatchEvent } from './events.ts';
@@ -26,6 +27,10 @@ export interface CreateBatchRequest {
   readonly webhookUrl?: string | null | undefined;
   /** What the caller's key allows; left out: everything. */
   readonly restrictions?: KeyRestrictions | undefined;
+  /** Default: openai. */
+  readonly format?: BatchFormat | undefined;
+  /** How many lines the input is known to have; default: that is told by its validation. */
+  readonly lines?: number | undefined;
 }
 
 /**
@@ -41,7 +46,7 @@ export async function createBatch(ctx: EngineContext, request: CreateBatchReques
 
 /** The new batch (`validating`), which no store has yet. Throws an EngineError that names the field at fault. */
 export function draftBatch(ctx: EngineContext, request: CreateBatchRequest): Batch {
-  checkOneOf('endpoint', request.endpoint, ctx.settings.endpoints);
+  checkOneOf('endpoint', request.endpoint, endpointsOf(ctx.settings, request.format ?? 'openai'));
   checkAllowedEndpoint(request.restrictions?.endpoints ?? null, request.endpoint);
   const windowMs = checkCompletionWindow(ctx, request.completionWindow);
   checkMetadata(request.metadata ?? null);
@@ -70,6 +75,7 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
   return {
     id: newBatchId(now),
     owner: request.owner,
+    format: request.format ?? 'openai',
     endpoint: request.endpoint,
     inputFileId: request.inputFileId,
     completionWindow: request.completionWindow,
@@ -79,7 +85,8 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
     errors: null,
     outputFileId: null,
     errorFileId: null,
-    counts: { total: 0, completed: 0, failed: 0 },
+    counts: { total: request.lines ?? 0, completed: 0, failed: 0 },
+    unfinished: 0,
     usage: NO_USAGE,
     metadata: request.metadata ?? null,
     priority: request.priority ?? 0,
@@ -109,15 +116,23 @@ export async function getBatch(ctx: EngineContext, owner: string, id: string): P
 export interface ListBatchesRequest {
   readonly owner: string;
   readonly after?: string | undefined;
-  /** 1…100. */
+  /** Instead of `after`: those that were created next after this one. */
+  readonly before?: string | undefined;
+  /** 1…100, for Message Batches 1…1000. */
   readonly limit: number;
+  /** Default: openai. */
+  readonly format?: BatchFormat | undefined;
 }
 
-/** A page of the owner's batches, newest first. `batch_not_found` for an unknown `after`. */
+/** A page of the owner's batches of one format, newest first. `batch_not_found` for an unknown `after` or `before`. */
 export async function listBatches(ctx: EngineContext, request: ListBatchesRequest): Promise<Page<Batch>> {
-  checkIntegerRange('limit', request.limit, 1, 100);
-  const page = await ctx.store.listBatches(request.owner, request.after, request.limit);
-  if (page === null) throw batchNotFound(request.after ?? '');
+  const { owner, after, before, limit, format = 'openai' } = request;
+  checkIntegerRange('limit', limit, 1, maxListLimit(format));
+  const page =
+    before === undefined
+      ? await ctx.store.listBatches(owner, after, limit, format)
+      : await ctx.store.listBatchesBefore(owner, before, limit, format);
+  if (page === null) throw batchNotFound(before ?? after ?? '');
   return page;
 }
 

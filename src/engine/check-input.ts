@@ -60,7 +60,12 @@ async function checkFile(
     return { errors: [wrongPurpose(file)], lines: 0, bytes, models: new Map(), tokenEstimate: null };
   }
   const sample = new BodySample();
-  const result = await validateFile(ctx, file, request, { onLine: (line) => sample.add(line), signal });
+  const result = await validateFile(
+    ctx,
+    file,
+    { ...request, format: 'openai' },
+    { onLine: (line) => sample.add(line), signal },
+  );
   const tokenEstimate = await estimateTokens(ctx, file, sample, signal);
   return { errors: result.errors, lines: result.lines, bytes, models: result.models, tokenEstimate };
 }

@@ -1,3 +1,4 @@
+import { clientBatchId } from './batch-format.ts';
 import type { EngineContext } from './context.ts';
 import { isTerminalEvent, MAX_DELIVERY_WAIT_MS } from './event.ts';
 import type { Delivery, DeliveryTarget, EventRecord } from './event.ts';
@@ -140,21 +141,25 @@ export function decideDelivery(
   return { kind: 'retry', at: now + waitMs, statusCode, error };
 }
 
-/** The JSON that is posted. A terminal event also tells the batch's counts and files, which no longer change. */
+/**
+ * The JSON that is posted, with the id that the client knows. A terminal event also tells the batch's counts and files, which no
+ * longer change.
+ */
 export async function eventBody(ctx: EngineContext, event: EventRecord): Promise<string> {
-  const batch = isTerminalEvent(event.type) ? await ctx.store.getBatch(event.owner, event.batchId) : null;
+  const batch = await ctx.store.getBatch(event.owner, event.batchId);
   return JSON.stringify({
     id: event.id,
     object: 'event',
     created_at: Math.floor(event.createdAt / 1000),
     type: event.type,
     data: {
-      id: event.batchId,
-      ...(batch && {
-        request_counts: batch.counts,
-        output_file_id: batch.outputFileId,
-        error_file_id: batch.errorFileId,
-      }),
+      id: batch === null ? event.batchId : clientBatchId(batch),
+      ...(batch !== null &&
+        isTerminalEvent(event.type) && {
+          request_counts: batch.counts,
+          output_file_id: batch.outputFileId,
+          error_file_id: batch.errorFileId,
+        }),
     },
   });
 }

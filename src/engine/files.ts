@@ -29,6 +29,8 @@ export interface StoreUploadOptions {
   readonly purpose: string;
   /** 3600…2592000, from the file's creation; default: 30 days for purpose `batch`, else for ever. */
   readonly expiresAfterSeconds?: number | undefined;
+  /** Largest file for purpose `batch`, bytes; default: the settings' `maxBatchBytes`. */
+  readonly maxBatchBytes?: number | undefined;
 }
 
 /**
@@ -118,10 +120,11 @@ export function newUploadedFile(
     if (firstLine === 'empty' || firstLine === 'not_json') {
       throw new EngineError('invalid_file', 'Invalid file format for Batch API. Must be .jsonl');
     }
-    if (blob.bytes > ctx.settings.maxBatchBytes) {
+    const maxBytes = options.maxBatchBytes ?? ctx.settings.maxBatchBytes;
+    if (blob.bytes > maxBytes) {
       throw new EngineError(
         'too_large',
-        `The file is larger than the limit for purpose 'batch': ${blob.bytes} bytes, but at most ${ctx.settings.maxBatchBytes} are allowed.`,
+        `The file is larger than the limit for purpose 'batch': ${blob.bytes} bytes, but at most ${maxBytes} are allowed.`,
         { param: 'file' },
       );
     }

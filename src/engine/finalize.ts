@@ -28,18 +28,23 @@ export async function finalizeBatch(ctx: EngineContext, step: BatchStep, signal:
   const ending = endingOf(batch);
   const output = new LineFile(ctx.blobs);
   const errors = new LineFile(ctx.blobs);
+  let unfinished = 0;
   try {
     for await (const lines of readOrderedLines(ctx, batch.id, step.input)) {
       signal.throwIfAborted();
       for (const line of lines) {
-        if (line.bytes === null) errors.add(unfinishedLine(batch, line, ending));
-        else (line.succeeded ? output : errors).addBytes(line.bytes);
+        if (line.bytes === null) {
+          errors.add(unfinishedLine(batch, line, ending));
+          unfinished++;
+        } else (line.succeeded ? output : errors).addBytes(line.bytes);
       }
       await output.write();
       await errors.write();
     }
-    const counts = { total: output.lines + errors.lines, completed: output.lines, failed: errors.lines };
-    await finish(ctx, step, ending, counts, output, errors);
+    // A batch that was cancelled before it started has no lines yet, but their number may be known.
+    const total = Math.max(batch.counts.total, output.lines + errors.lines);
+    const counts = { total, completed: output.lines, failed: errors.lines };
+    await finish(ctx, step, ending, { counts, unfinished }, output, errors);
   } catch (error) {
     await Promise.all([output.discard(), errors.discard()]);
     throw error;
@@ -67,7 +72,7 @@ async function finish(
   ctx: EngineContext,
   step: BatchStep,
   ending: Ending,
-  counts: RequestCounts,
+  { counts, unfinished }: { readonly counts: RequestCounts; readonly unfinished: number },
   output: LineFile,
   errors: LineFile,
 ): Promise<void> {
@@ -82,6 +87,7 @@ async function finish(
       now,
       status: ending,
       counts,
+      unfinished,
       outputFile: outputBlob && newResultFile(ctx, batch, outputBlob, 'output', now),
       errorFile: errorBlob && newResultFile(ctx, batch, errorBlob, 'error', now),
       event: newBatchEvent(ctx.settings, `batch.${ending}` satisfies EventType, batch, now),

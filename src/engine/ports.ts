@@ -11,6 +11,7 @@
 import type { BlobRef } from './file.ts';
 
 export type * from './second-chances-store.ts';
+export type * from './message-batch-store.ts';
 export type * from './store-port.ts';
 export type * from './token-counter.ts';
 export type * from './webhook-endpoint-store.ts';

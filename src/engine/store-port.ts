@@ -1,19 +1,20 @@
 /** The Store port: state. `ports.ts` has the other ports, and the rules for all of them. */
 import type { ApiKeyStore } from './api-key-store.ts';
-import type { Batch, BatchError, BatchStatus, RequestCounts } from './batch.ts';
+import type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts } from './batch.ts';
 import type { HeldChunks } from './claim-room.ts';
 import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.ts';
 import type { DeliveryShare } from './delivery-share.ts';
 import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 import type { LiveStore } from './live-store.ts';
+import type { MessageBatchStore } from './message-batch-store.ts';
 import type { Page } from './page.ts';
 import type { SecondChancesStore } from './second-chances-store.ts';
+import type { UploadStore } from './upload-store.ts';
 import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
 
 export type * from './api-key-store.ts';
 export type { Page } from './page.ts';
-import type { UploadStore } from './upload-store.ts';
 
 export type Fenced = 'ok' | 'lost';
 
@@ -113,7 +114,8 @@ export interface AttemptTrace {
  * State: files, batches, chunks, segments, events, deliveries, keys. The time of a batch's step is `now`, but never before the
  * time of the step before it: the clock may have been set back between them.
  */
-export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, UploadStore, WebhookEndpointStore {
+export interface Store
+  extends ApiKeyStore, LiveStore, MessageBatchStore, SecondChancesStore, UploadStore, WebhookEndpointStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;
@@ -134,8 +136,13 @@ export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, Uploa
   createBatch(batch: Batch, event: NewEvent): Promise<void>;
   /** Null where unknown or another owner's. Counts and usage of a live batch are summed as of now; tokens end at 2^53 − 1. */
   getBatch(owner: string, id: string): Promise<Batch | null>;
-  /** Newest first. Null where `after` is unknown (or another owner's). */
-  listBatches(owner: string, after: string | undefined, limit: number): Promise<Page<Batch> | null>;
+  /** Those of one format (default: openai), newest first. Null where `after` is unknown, another owner's or of another format. */
+  listBatches(
+    owner: string,
+    after: string | undefined,
+    limit: number,
+    format?: BatchFormat,
+  ): Promise<Page<Batch> | null>;
   /** validating, in_progress → cancelling. Refused for finalizing and the other terminal states. */
   cancelBatch(owner: string, id: string, now: number): Promise<CancelResult>;
 
@@ -181,6 +188,8 @@ export interface Store extends ApiKeyStore, LiveStore, SecondChancesStore, Uploa
     readonly now: number;
     readonly status: 'completed' | 'expired' | 'cancelled';
     readonly counts: RequestCounts;
+    /** Default: none. */
+    readonly unfinished?: number | undefined;
     readonly outputFile: FileRecord | null;
     readonly errorFile: FileRecord | null;
     readonly event: NewEvent;

@@ -1,4 +1,5 @@
 import { refusalByKey } from './api-key.ts';
+import { inputLimits } from './batch-format.ts';
 import type { Batch } from './batch.ts';
 import type { EngineContext } from './context.ts';
 import type { FileRecord } from './file.ts';
@@ -12,7 +13,7 @@ import type { ValidationResult, ValidLine } from './validate.ts';
 export async function validateFile(
   ctx: EngineContext,
   file: FileRecord,
-  { endpoint, allowedModels }: Pick<Batch, 'endpoint' | 'allowedModels'>,
+  { endpoint, allowedModels, format }: Pick<Batch, 'endpoint' | 'allowedModels' | 'format'>,
   options: { readonly onLine: (line: ValidLine) => void; readonly signal: AbortSignal | undefined },
 ): Promise<ValidationResult> {
   const { settings, upstream } = ctx;
@@ -20,8 +21,7 @@ export async function validateFile(
     abortable(ctx.blobs.read(file.blob.sha256), options.signal),
     {
       endpoint,
-      maxBytes: settings.maxBatchBytes,
-      maxLines: settings.maxBatchLines,
+      ...inputLimits(settings, format),
       maxLineBytes: settings.maxLineBytes,
       oneModel: settings.oneModelPerBatch,
       refusesModel: (model) => refusalByKey(allowedModels, model) ?? upstream.refuses(model),

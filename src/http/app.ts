@@ -12,6 +12,11 @@ import { eventRoutes } from './events.ts';
 import { CONTENT_HEADERS, fileRoutes } from './files.ts';
 import { healthRoutes } from './health.ts';
 import { keyRoutes } from './keys.ts';
+import { toMessageErrorAnswer } from './messages/errors.ts';
+import { hideMessageBatches } from './messages/hidden.ts';
+import { messageRoutes, USUAL_MESSAGE_OPTIONS } from './messages/routes.ts';
+import type { MessageOptions } from './messages/routes.ts';
+import { addMessagesHeaders, authorizationOf, isMessagesRequest } from './messages/wire.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { describeApi } from './openapi/index.ts';
 import { resultRoutes } from './results.ts';
@@ -32,6 +37,7 @@ export interface AppOptions {
   readonly isReady: () => boolean | Promise<boolean>;
   /** Others than the usual ones. */
   readonly limits?: Partial<SocketLimits>;
+  readonly messages?: Partial<MessageOptions>;
 }
 
 /** What makes slow clients harmless. All in milliseconds. */
@@ -79,11 +85,13 @@ export function buildApp(options: AppOptions): FastifyInstance {
   clientErrors.watch(app.server);
 
   observeRequests(app, clock);
+  addMessagesHeaders(app);
   stopInOrder(app, isPublic);
   refuseOddHttp(app);
   authenticate(app, engine, options.apiKeys);
   refuseForeignPages(app);
   refuseUnknownRoutes(app);
+  hideMessageBatches(app, engine);
   lingerAfterEarlyAnswers(app, clock);
   app.setErrorHandler(sendError);
 
@@ -98,6 +106,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(secondChanceRoutes, { engine });
   app.register(validationRoutes, { engine });
   app.register(webhookEndpointRoutes, { engine });
+  app.register(messageRoutes, { engine, ...USUAL_MESSAGE_OPTIONS, ...options.messages });
   return app;
 }
 
@@ -134,7 +143,7 @@ function authenticate(app: FastifyInstance, engine: Engine, apiKeys: readonly st
     },
   });
   app.addHook('onRequest', async (request) => {
-    if (!isPublic(request)) request.caller = await authenticator(request.headers.authorization);
+    if (!isPublic(request)) request.caller = await authenticator(authorizationOf(request));
   });
   app.addHook('onResponse', async ({ caller }) => {
     if (caller?.key != null) engine.keys.noteUse(caller.key);
@@ -170,7 +179,7 @@ function isPublic(request: FastifyRequest): boolean {
 }
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
-  const answer = toErrorAnswer(error);
+  const answer = isMessagesRequest(request) ? toMessageErrorAnswer(error, request.id) : toErrorAnswer(error);
   // Refusals of HTTP are meant; every other 5xx is something to look into.
   if (answer.status >= 500 && !(error instanceof HttpError)) {
     request.log.error({ err: error }, 'request failed');

@@ -34,7 +34,8 @@ async function* answerThenLinger(
 
 /** Resolves when the body has ended, the client has left or the time is over. */
 async function dropRest(request: IncomingMessage, clock: Clock): Promise<void> {
-  if (request.destroyed) return;
+  // It may have ended since the answer was begun.
+  if (request.destroyed || request.readableEnded) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const cancel = clock.after(LINGER_MS, resolve);
   request.once('end', resolve).once('close', resolve);

@@ -1,3 +1,4 @@
+import type Anthropic from '@anthropic-ai/sdk';
 import type OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
 import { createEchoUpstream } from '../../src/adapters/upstream/index.ts';
@@ -26,6 +27,7 @@ interface Bodies {
   '/v1/completions': OpenAI.Completion;
   '/v1/embeddings': OpenAI.CreateEmbeddingResponse;
   '/v1/moderations': OpenAI.ModerationCreateResponse;
+  '/v1/messages': Anthropic.Message;
 }
 
 /** The body of a 200, typed as the official SDK has it. */
@@ -111,6 +113,55 @@ describe('a chat completion of echo', () => {
   ])('repeats %s', async (_what, messages, expected) => {
     const body = await bodyOf('/v1/chat/completions', { messages });
     expect(body.choices[0]?.message.content).toBe(expected);
+  });
+});
+
+describe('a message of echo', () => {
+  const URL = '/v1/messages';
+
+  it('repeats what the user said last', async () => {
+    const body = await bodyOf(URL, {
+      model: 'echo',
+      max_tokens: 10,
+      system: [{ type: 'text', text: 'You are an echo.' }],
+      messages: [
+        { role: 'user', content: 'first' },
+        { role: 'assistant', content: 'first' },
+        {
+          role: 'user',
+          content: [{ type: 'text', text: 'hello ' }, { type: 'image' }, { type: 'text', text: 'there' }],
+        },
+      ],
+    });
+    expect(body).toEqual({
+      id: 'msg_batch_req_1',
+      type: 'message',
+      role: 'assistant',
+      model: 'echo',
+      content: [{ type: 'text', text: 'hello there' }],
+      stop_reason: 'end_turn',
+      stop_sequence: null,
+      usage: { input_tokens: 8, output_tokens: 2 },
+    });
+  });
+
+  it('counts a system prompt that is a text, too', async () => {
+    const { usage } = await bodyOf(URL, {
+      system: 'one two',
+      messages: [{ role: 'user', content: 'three' }],
+    });
+    expect(usage.input_tokens).toBe(3);
+  });
+
+  it('is refused in the shape of its API', async () => {
+    expect(await answerTo(URL, { messages: [] })).toEqual({
+      status: 400,
+      body: {
+        type: 'error',
+        error: { type: 'invalid_request_error', message: expect.stringContaining("'messages'") },
+      },
+    });
+    expect(await answerTo(URL, '{')).toMatchObject({ status: 400, body: { type: 'error' } });
   });
 });
 

@@ -50,7 +50,10 @@ type Action = (world: World, n: number, m: number) => Promise<unknown>;
 
 const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
   async create({ both, batches }, n, m) {
-    const batch = aBatch({ createdAt: T0 + (m % 2), priority: n % 2, expiresAt: T0 + 10 + (m % 4) });
+    const format = n % 3 === 0 ? 'anthropic' : 'openai';
+    const counts = { total: m % 5, completed: 0, failed: 0 };
+    const times = { createdAt: T0 + (m % 2), expiresAt: T0 + 10 + (m % 4) };
+    const batch = aBatch({ ...times, priority: n % 2, format, counts });
     const event = anEvent(batch, 'batch.queued', T0 + (m % 3), ['http://a', 'http://b'].slice(0, n % 3));
     batches.push(batch.id);
     await both((store) => store.createBatch(batch, event));
@@ -79,7 +82,10 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
     if (step === undefined) return;
     const right = step.batch.status === 'cancelling' ? 'cancelled' : (step.batch.ending ?? 'completed');
     const end = m % 4 === 0 ? 'expired' : right;
-    const finish = finishOf(step, end, { outputFile: m % 2 === 0 ? aFile({ filename: end }) : null });
+    const finish = finishOf(step, end, {
+      unfinished: n % 3,
+      outputFile: m % 2 === 0 ? aFile({ filename: end }) : null,
+    });
     await both((store) => store.finishBatch(finish));
   },
   async releaseStep({ both, steps }, n) {
@@ -89,6 +95,16 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
   async cancel({ both, batches }, n, m) {
     const id = pick(batches, n) ?? 'batch_unknown';
     await both((store) => store.cancelBatch(m % 9 === 0 ? 'bob' : 'ann', id, T0 + 5));
+  },
+  async delete({ both, batches }, n, m) {
+    const id = pick(batches, n) ?? 'batch_unknown';
+    await both((store) => store.deleteBatch(m % 9 === 0 ? 'bob' : 'ann', id));
+  },
+  async listBefore({ both, batches }, n, m) {
+    const id = pick(batches, n) ?? 'batch_unknown';
+    await both((store) =>
+      store.listBatchesBefore('ann', id, 1 + (m % 4), n % 2 === 0 ? 'openai' : 'anthropic'),
+    );
   },
   expire: ({ both }, n) => both((store) => store.expireBatches(T0 + 9 + (n % 6))),
   die: ({ both }, n) => both((store) => (n % 3 === 0 ? store.releaseDeadLeases(T0) : store.ping())),
@@ -346,6 +362,7 @@ async function observe(store: Store, { batches, endpoints }: World): Promise<unk
   const chunks = batches.map(async (id) => (await store.readChunks(id, 0, 100)).map(withPlainBytes));
   return {
     list: await store.listBatches('ann', undefined, 1000),
+    messages: await store.listBatches('ann', undefined, 1000, 'anthropic'),
     stopped: (await store.findStoppedBatches('worker')).toSorted(),
     chunks: await Promise.all(chunks),
     endpoints: await store.listWebhookEndpoints('ann', undefined, 100),

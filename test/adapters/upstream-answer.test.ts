@@ -41,6 +41,11 @@ describe('an answer of an HTTP upstream', () => {
     });
   });
 
+  it('has its request id in either header', async () => {
+    const server = await serve(() => ({ headers: { 'request-id': 'req_other' } }));
+    expect(await send(openUpstream(server.baseUrl)).outcome).toMatchObject({ requestId: 'req_other' });
+  });
+
   it('has nulls for headers that it does not have', async () => {
     const server = await serve(() => ({ body: 'x' }));
     expect(await send(openUpstream(server.baseUrl)).outcome).toEqual({

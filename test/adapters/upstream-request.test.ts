@@ -54,6 +54,19 @@ describe('what an HTTP upstream is sent', () => {
     expect(server.requests[0]?.headers).not.toHaveProperty('authorization');
   });
 
+  it('has the headers of the format anthropic where that is asked for', async () => {
+    const server = await startServer();
+    await send(openUpstream(server.baseUrl, { format: 'anthropic' })).outcome;
+    await send(openUpstream(server.baseUrl, { format: 'anthropic', apiKey: null })).outcome;
+    expect(server.requests[0]?.headers).toMatchObject({
+      'x-api-key': 'sk-test',
+      'anthropic-version': '2023-06-01',
+    });
+    expect(server.requests[0]?.headers).not.toHaveProperty('authorization');
+    expect(server.requests[1]?.headers).toMatchObject({ 'anthropic-version': '2023-06-01' });
+    expect(server.requests[1]?.headers).not.toHaveProperty('x-api-key');
+  });
+
   it('carries the idempotency key of its own line, also when many are sent at once', async () => {
     const server = await startServer();
     const upstream = openUpstream(server.baseUrl);

@@ -7,6 +7,7 @@ import { describeFiles } from './store-files.ts';
 import { describeLeases } from './store-leases.ts';
 import { describeLive } from './store-live.ts';
 import { describeSecondChances } from './store-second-chances.ts';
+import { describeMessageBatches } from './store-message-batches.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
 import { describeSteps } from './store-steps.ts';
@@ -34,5 +35,6 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeSecondChances(it);
     describeWebhookEndpoints(it);
     describeEndpointDeliveries(it);
+    describeMessageBatches(it);
   });
 }

@@ -71,6 +71,16 @@ describe('the examples of the README run as printed:', () => {
     expect(stdout).toMatch(/line 2: invalid_json_line: .*\nline 3: duplicate_custom_id: /);
   });
 
+  it('the Anthropic SDK', async () => {
+    const { url } = await startTestService();
+    const { process } = await startExample('anthropic', (code) => code.replace('http://127.0.0.1:8080', url));
+    const { code, stdout } = await process.ended;
+    expect(stdout).toMatch(
+      /succeeded: 2.*\none succeeded \[ \{ type: 'text', text: 'Hello!' \} \]\ntwo succeeded /,
+    );
+    expect(code).toBe(0);
+  });
+
   it('an engine in memory', async () => {
     const { process } = await startExample('memory', asPrinted);
     const { code, stdout } = await process.ended;

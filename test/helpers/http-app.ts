@@ -13,7 +13,7 @@ import type {
   WebhookSender,
 } from '../../src/engine/index.ts';
 import { buildApp } from '../../src/http/app.ts';
-import type { SocketLimits } from '../../src/http/app.ts';
+import type { AppOptions, SocketLimits } from '../../src/http/app.ts';
 import type { ErrorBody } from '../../src/http/errors.ts';
 import { createTestEngine } from './test-engine.ts';
 
@@ -30,6 +30,7 @@ export interface TestAppOptions {
   readonly webhooks?: WebhookSender;
   readonly isReady?: () => boolean | Promise<boolean>;
   readonly limits?: Partial<SocketLimits>;
+  readonly messages?: AppOptions['messages'];
   /** Replaces verbs of the storage. */
   readonly store?: (store: Store) => Partial<Store>;
   readonly blobs?: (blobs: BlobStore) => Partial<BlobStore>;
@@ -70,6 +71,7 @@ export function createTestApp(options: TestAppOptions = {}): TestApp {
     apiKeys: options.apiKeys ?? [API_KEY],
     isReady: options.isReady ?? (() => true),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.messages === undefined ? {} : { messages: options.messages }),
   });
   onTestFinished(async () => {
     app.server.closeAllConnections();

@@ -41,6 +41,7 @@ export function aBatch(fields: Partial<Batch> = {}): Batch {
   return {
     id: newBatchId(createdAt),
     owner: 'ann',
+    format: 'openai',
     endpoint: '/v1/chat/completions',
     inputFileId: 'file-input',
     completionWindow: '24h',
@@ -51,6 +52,7 @@ export function aBatch(fields: Partial<Batch> = {}): Batch {
     outputFileId: null,
     errorFileId: null,
     counts: { total: 0, completed: 0, failed: 0 },
+    unfinished: 0,
     usage: NO_USAGE,
     metadata: null,
     priority: 0,

@@ -7,6 +7,7 @@ import { createEndpointDeliveryVerbs } from './store/endpoint-deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
 import { createLiveVerbs } from './store/live.ts';
 import { createSecondChanceVerbs } from './store/second-chances.ts';
+import { createMessageBatchVerbs } from './store/message-batches.ts';
 import type { StoreState } from './store/state.ts';
 import { createEndpointVerbs } from './store/webhook-endpoints.ts';
 import { createUploadVerbs } from './store/uploads.ts';
@@ -38,6 +39,7 @@ export function createMemoryStore(): Store {
     ...createSecondChanceVerbs(state),
     ...createEndpointVerbs(state),
     ...createEndpointDeliveryVerbs(state),
+    ...createMessageBatchVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

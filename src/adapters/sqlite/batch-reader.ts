@@ -22,7 +22,7 @@ export function createBatchReader(db: Database): BatchReader {
   const get = db.prepare<[number], BatchRow>(`
     select
       seq, id, owner, endpoint, input_file_id, completion_window, status, ending, model, errors,
-      output_file_id, error_file_id, total, completed, failed,
+      output_file_id, error_file_id, total, completed, failed, format, unfinished,
       input_tokens, cached_tokens, output_tokens, reasoning_tokens, total_tokens,
       metadata, priority, webhook_url, output_expires_after_seconds, allowed_models, created_at, expires_at, in_progress_at,
       finalizing_at, completed_at, failed_at, expired_at, cancelling_at, cancelled_at

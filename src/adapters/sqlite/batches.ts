@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { canTransition, isTerminal } from '../../engine/batch.ts';
-import type { Batch, BatchStatus } from '../../engine/batch.ts';
+import type { Batch, BatchFormat, BatchStatus } from '../../engine/batch.ts';
 import type { NewEvent } from '../../engine/event.ts';
 import type { CancelResult, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
@@ -51,11 +51,11 @@ export function createCreateBatch(
   const insert = db.prepare(`
     insert into batches (
       id, owner, endpoint, input_file_id, completion_window, status, metadata, priority, webhook_url,
-      output_expires_after_seconds, allowed_models, created_at, expires_at
+      output_expires_after_seconds, allowed_models, created_at, expires_at, format, total
     )
     values (
       :id, :owner, :endpoint, :inputFileId, :completionWindow, 'validating', :metadata, :priority, :webhookUrl,
-      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt
+      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt, :format, :total
     )
   `);
   return transaction(db, (batch: Batch, event: NewEvent) => {
@@ -72,38 +72,49 @@ export function createCreateBatch(
       allowedModels: fromList(batch.allowedModels),
       createdAt: batch.createdAt,
       expiresAt: batch.expiresAt,
+      format: batch.format,
+      total: batch.counts.total,
     });
     insertEvent(event);
   });
 }
 
-interface Cursor {
+/** A place in the list of an owner's batches. */
+export interface Cursor {
   readonly created_at: number;
   readonly seq: number;
 }
 
 const AFTER_ALL: Cursor = { created_at: Number.MAX_SAFE_INTEGER, seq: Number.MAX_SAFE_INTEGER };
 
-function createListBatches(db: Database, reader: BatchReader): Store['listBatches'] {
-  const find = db.prepare<[string, string], Cursor>(
-    'select created_at, seq from batches where id = ? and owner = ?',
+/** Where a batch stands in the list; undefined where it is unknown, another owner's or of another format. */
+export function createFindCursor(
+  db: Database,
+): (id: string, owner: string, format: BatchFormat) => Cursor | undefined {
+  const find = db.prepare<[string, string, BatchFormat], Cursor>(
+    'select created_at, seq from batches where id = ? and owner = ? and format = ?',
   );
+  return (id, owner, format) => find.get(id, owner, format);
+}
+
+function createListBatches(db: Database, reader: BatchReader): Store['listBatches'] {
+  const find = createFindCursor(db);
   const newestFirst = db
-    .prepare<[string, number, number, number], number>(
+    .prepare<[string, BatchFormat, number, number, number], number>(
       `
       select seq
       from batches
-      where owner = ? and (created_at, seq) < (?, ?)
+      where owner = ? and format = ? and (created_at, seq) < (?, ?)
       order by created_at desc, seq desc
       limit ?
       `,
     )
     .pluck();
 
-  return async (owner, after, limit) => {
-    const cursor = after === undefined ? AFTER_ALL : find.get(after, owner);
+  return async (owner, after, limit, format = 'openai') => {
+    const cursor = after === undefined ? AFTER_ALL : find(after, owner, format);
     if (cursor === undefined) return null;
-    const seqs = newestFirst.all(owner, cursor.created_at, cursor.seq, limit + 1);
+    const seqs = newestFirst.all(owner, format, cursor.created_at, cursor.seq, limit + 1);
     return { data: seqs.slice(0, limit).map((seq) => reader.read(seq)), hasMore: seqs.length > limit };
   };
 }

@@ -29,7 +29,7 @@ export function createFinishVerb(
       expired_at = iif(:status = 'expired', max(:now, finalizing_at), null),
       cancelled_at = iif(:status = 'cancelled', max(:now, cancelling_at), null),
       output_file_id = :outputFileId, error_file_id = :errorFileId,
-      total = :total, completed = :completed, failed = :failed,
+      total = :total, completed = :completed, failed = :failed, unfinished = :unfinished,
       input_tokens = :input_tokens, cached_tokens = :cached_tokens, output_tokens = :output_tokens,
       reasoning_tokens = :reasoning_tokens, total_tokens = :total_tokens,
       chunks_left = 0
@@ -38,7 +38,7 @@ export function createFinishVerb(
   const dropChunks = createDropChunks(db);
 
   const finish = transaction(db, (finish: Finish): Fenced => {
-    const { batchId, epoch, now, status, counts, outputFile, errorFile, event } = finish;
+    const { batchId, epoch, now, status, counts, unfinished = 0, outputFile, errorFile, event } = finish;
     const held = findHeld(batchId, epoch);
     if (held === undefined) return 'lost';
     checkEnd(batchId, held, status);
@@ -47,6 +47,7 @@ export function createFinishVerb(
     setFinished.run({
       ...reader.sumChunks(held.seq),
       ...counts,
+      unfinished,
       seq: held.seq,
       now,
       status,

@@ -14,6 +14,7 @@ import { createFinishVerb } from './finish.ts';
 import { createCommitGroup } from './group-commit.ts';
 import { createLeaseVerbs } from './leases.ts';
 import { createLiveVerbs } from './live.ts';
+import { createMessageBatchVerbs } from './message-batches.ts';
 import { openDatabase } from './open.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
@@ -58,6 +59,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createEndpointWrites(db),
     listDeliveries: createListDeliveries(db),
     ...createReplayVerbs(db),
+    ...createMessageBatchVerbs(db, reader),
   });
   const joined = group.join(writes);
   const removals = spendReserve(reserve, joined);
@@ -124,6 +126,7 @@ const READS = [
   'listDeliveries',
   'getUpload',
   'readUploadParts',
+  'listBatchesBefore',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
 

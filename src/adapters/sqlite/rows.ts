@@ -1,5 +1,12 @@
 /** Rows as SQLite answers them, and the records that they mean. */
-import type { Batch, BatchError, BatchStatus, RequestCounts, Usage } from '../../engine/batch.ts';
+import type {
+  Batch,
+  BatchError,
+  BatchFormat,
+  BatchStatus,
+  RequestCounts,
+  Usage,
+} from '../../engine/batch.ts';
 import type { BlobRef, FilePurpose, FileRecord } from '../../engine/file.ts';
 
 export interface BlobRow {
@@ -47,6 +54,7 @@ export interface BatchRow extends ProgressRow {
   readonly seq: number;
   readonly id: string;
   readonly owner: string;
+  readonly format: BatchFormat;
   readonly endpoint: string;
   readonly input_file_id: string;
   readonly completion_window: string;
@@ -57,6 +65,7 @@ export interface BatchRow extends ProgressRow {
   readonly output_file_id: string | null;
   readonly error_file_id: string | null;
   readonly total: number;
+  readonly unfinished: number;
   readonly metadata: string | null;
   readonly priority: number;
   readonly webhook_url: string | null;
@@ -78,6 +87,7 @@ export function toBatch(row: BatchRow, progress: ProgressRow): Batch {
   return {
     id: row.id,
     owner: row.owner,
+    format: row.format,
     endpoint: row.endpoint,
     inputFileId: row.input_file_id,
     completionWindow: row.completion_window,
@@ -88,6 +98,7 @@ export function toBatch(row: BatchRow, progress: ProgressRow): Batch {
     outputFileId: row.output_file_id,
     errorFileId: row.error_file_id,
     counts: toCounts(row.total, progress),
+    unfinished: row.unfinished,
     usage: toUsage(progress),
     metadata: row.metadata === null ? null : (JSON.parse(row.metadata) as Record<string, string>),
     priority: row.priority,

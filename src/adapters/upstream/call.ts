@@ -90,7 +90,7 @@ export class Call implements Dispatcher.DispatchHandler {
       kind: 'answer',
       status: this.#status,
       body: this.#more === null ? (this.#first ?? NO_BYTES) : Buffer.concat(this.#more, this.#bytes),
-      requestId: headerValue(headers['x-request-id']),
+      requestId: headerValue(headers['x-request-id'] ?? headers['request-id']),
       retryAfterMs: headerValue(headers['retry-after-ms']),
       retryAfter: headerValue(headers['retry-after']),
       shouldRetry: headerValue(headers['x-should-retry']),

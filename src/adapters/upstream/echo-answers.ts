@@ -20,36 +20,42 @@ export interface EchoAnswer {
 
 type Endpoint = (body: unknown, request: EchoRequest) => unknown;
 
+const MESSAGES = '/v1/messages';
+
 const endpoints = new Map<string, Endpoint>([
   ['/v1/chat/completions', chatCompletion],
   ['/v1/responses', response],
   ['/v1/completions', completion],
   ['/v1/embeddings', embeddings],
   ['/v1/moderations', moderation],
+  [MESSAGES, anthropicMessage],
 ]);
 
 /** Answers in the endpoint's shape; 400 where the body does not fit it, 404 for an endpoint that echo has not. */
 export function answerEcho(request: EchoRequest): EchoAnswer {
   const endpoint = endpoints.get(request.url);
-  if (endpoint === undefined) return refusal(404, `The model 'echo' does not serve ${request.url}.`, null);
+  if (endpoint === undefined)
+    return refuse(request, 404, `The model 'echo' does not serve ${request.url}.`, null);
   try {
     return { status: 200, body: endpoint(JSON.parse(Buffer.from(request.body).toString()), request) };
   } catch (error) {
-    if (error instanceof SyntaxError) return refusal(400, 'The body is not valid JSON.', null);
+    if (error instanceof SyntaxError) return refuse(request, 400, 'The body is not valid JSON.', null);
     if (!(error instanceof z.ZodError)) throw error;
-    return refuseBody(error);
+    return refuseBody(request, error);
   }
 }
 
-function refuseBody(error: z.ZodError): EchoAnswer {
+function refuseBody(request: EchoRequest, error: z.ZodError): EchoAnswer {
   const { path = [], message = error.message } = error.issues[0] ?? {};
-  if (path.length === 0) return refusal(400, `Invalid body: ${message}.`, null);
+  if (path.length === 0) return refuse(request, 400, `Invalid body: ${message}.`, null);
   const param = path.join('.');
-  return refusal(400, `Invalid value for '${param}': ${message}.`, param);
+  return refuse(request, 400, `Invalid value for '${param}': ${message}.`, param);
 }
 
-function refusal(status: number, message: string, param: string | null): EchoAnswer {
-  return { status, body: { error: { message, type: 'invalid_request_error', param, code: null } } };
+function refuse({ url }: EchoRequest, status: number, message: string, param: string | null): EchoAnswer {
+  const type = 'invalid_request_error';
+  if (url === MESSAGES) return { status, body: { type: 'error', error: { type, message } } };
+  return { status, body: { error: { message, type, param, code: null } } };
 }
 
 /** Text, or a list of parts of which those with text count. */
@@ -64,6 +70,7 @@ const oneOrMoreTexts = z.union([
 ]);
 
 const chatBody = z.looseObject({ messages: z.array(message).min(1) });
+const messagesBody = z.looseObject({ messages: z.array(message).min(1), system: content.optional() });
 const responseBody = z.looseObject({ input: z.union([z.string(), z.array(message).min(1)]) });
 const completionBody = z.looseObject({ prompt: oneOrMoreTexts });
 const embeddingsBody = z.looseObject({
@@ -96,6 +103,24 @@ function chatCompletion(body: unknown, { id, createdAt }: EchoRequest): unknown 
       },
     ],
     usage: promptUsage(countTokens(messages.map(textOfMessage)), countTokens([text])),
+  };
+}
+
+function anthropicMessage(body: unknown, { id }: EchoRequest): unknown {
+  const { messages, system } = messagesBody.parse(body);
+  const text = lastUserText(messages);
+  return {
+    id: `msg_${id}`,
+    type: 'message',
+    role: 'assistant',
+    model: 'echo',
+    content: [{ type: 'text', text }],
+    stop_reason: 'end_turn',
+    stop_sequence: null,
+    usage: {
+      input_tokens: countTokens([{ content: system }, ...messages].map(textOfMessage)),
+      output_tokens: countTokens([text]),
+    },
   };
 }
 

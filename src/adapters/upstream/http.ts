@@ -1,4 +1,5 @@
 import { validateHeaderValue } from 'node:http';
+import type { BatchFormat } from '../../engine/batch.ts';
 import type { Clock, Outcome, Upstream, UpstreamRequest } from '../../engine/ports.ts';
 import { Call } from './call.ts';
 import type { CallContext } from './call.ts';
@@ -10,8 +11,10 @@ import type { Slot } from './slots.ts';
 export interface HttpUpstreamOptions {
   /** As an SDK takes it, e.g. `http://127.0.0.1:8000/v1`: what follows `/v1` in a line's URL is appended to it. */
   readonly baseUrl: string;
-  /** Sent as a bearer token; null: no authorization header. */
+  /** Sent as a bearer token, or in the format anthropic as `x-api-key`; null: not sent. */
   readonly apiKey: string | null;
+  /** Whose API the server speaks, as far as that shows in headers. Default: openai. */
+  readonly format?: BatchFormat | undefined;
   /** For a request as a whole, from `send` to the last byte of the answer. */
   readonly requestTimeoutMs: number;
   /** Longest body of an answer. */
@@ -21,6 +24,8 @@ export interface HttpUpstreamOptions {
 }
 
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+/** What servers of the format anthropic are asked to speak: what all of them know. */
+const ANTHROPIC_VERSION = '2023-06-01';
 
 /**
  * An OpenAI-compatible model server over HTTP/1.1. Redirects are not followed, bodies not decoded: what is not an
@@ -37,7 +42,7 @@ export function createHttpUpstream(options: HttpUpstreamOptions): Upstream {
   } = options;
   const base = new URL(options.baseUrl);
   const pathOf = createPaths(base);
-  const headers = requestHeaders(options.apiKey);
+  const headers = requestHeaders(options.apiKey, options.format ?? 'openai');
   const idempotencyKeyAt = headers.length - 1;
   const slots = createSlots({ origin: new URL(base.origin), connectTimeoutMs, clock });
   const calls = createDeadlines<Call>({
@@ -87,7 +92,7 @@ function createPaths(base: URL): (url: string) => string {
 }
 
 /** Names and values in turn; the last value, the idempotency key's, is filled in for each request. */
-function requestHeaders(apiKey: string | null): string[] {
+function requestHeaders(apiKey: string | null, format: BatchFormat): string[] {
   const headers = [
     'content-type',
     'application/json',
@@ -98,10 +103,14 @@ function requestHeaders(apiKey: string | null): string[] {
     'user-agent',
     'anyllm-batch',
   ];
+  if (format === 'anthropic') headers.push('anthropic-version', ANTHROPIC_VERSION);
   if (apiKey !== null) {
-    const authorization = `Bearer ${apiKey}`;
-    validateHeaderValue('authorization', authorization);
-    headers.push('authorization', authorization);
+    const [name, value] =
+      format === 'anthropic'
+        ? (['x-api-key', apiKey] as const)
+        : (['authorization', `Bearer ${apiKey}`] as const);
+    validateHeaderValue(name, value);
+    headers.push(name, value);
   }
   headers.push('idempotency-key', '');
   return headers;

@@ -4,7 +4,7 @@ import swagger from '@fastify/swagger';
 import swaggerUi from '@fastify/swagger-ui';
 import type { FastifyInstance, FastifySchema, RouteOptions } from 'fastify';
 import { z } from 'zod';
-import { errorEnvelope } from './objects.ts';
+import { errorEnvelope, messageErrorEnvelope } from './objects.ts';
 import type { Operation } from './operation.ts';
 import { findOperation, tags } from './operations.ts';
 
@@ -78,6 +78,7 @@ function describeRoute(route: RouteOptions): void {
 function schemaOf(operation: Operation & { readonly tag: string }, route: RouteOptions): FastifySchema {
   const { tag, summary, description, query, headers, body, form, answer, errors = [] } = operation;
   const isPublic = route.config?.public === true;
+  const envelope = route.url.startsWith('/v1/messages/') ? messageErrorEnvelope : errorEnvelope;
   const params = [...route.url.matchAll(/:(\w+)/g)].map(([, name]) => name as string);
   return {
     tags: [tag],
@@ -94,7 +95,7 @@ function schemaOf(operation: Operation & { readonly tag: string }, route: RouteO
     response: {
       200: answerOf(answer),
       ...Object.fromEntries(
-        [...(isPublic ? [] : COMMON_ERRORS), ...errors].map((status) => [status, errorOf(status)]),
+        [...(isPublic ? [] : COMMON_ERRORS), ...errors].map((status) => [status, errorOf(status, envelope)]),
       ),
     },
   };
@@ -110,8 +111,8 @@ function answerOf(answer: Operation['answer']): object {
   };
 }
 
-function errorOf(status: number): object {
-  return { description: MEANINGS[status] ?? 'Refused', ...jsonSchema(errorEnvelope, 'output') };
+function errorOf(status: number, envelope: z.ZodType): object {
+  return { description: MEANINGS[status] ?? 'Refused', ...jsonSchema(envelope, 'output') };
 }
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): object {

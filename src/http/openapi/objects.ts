@@ -198,3 +198,31 @@ export const webhookDeliveryObject = z.strictObject({
   last_response: z.string().nullable(),
   last_error: z.string().nullable(),
 });
+
+const time = z.iso.datetime();
+
+export const messageBatchObject = z.strictObject({
+  id: z.string().regex(/^msgbatch_[0-9a-f]{32}$/),
+  type: z.literal('message_batch'),
+  processing_status: z.enum(['in_progress', 'canceling', 'ended']),
+  request_counts: z.strictObject({
+    processing: z.int().min(0),
+    succeeded: z.int().min(0),
+    errored: z.int().min(0),
+    canceled: z.int().min(0),
+    expired: z.int().min(0),
+  }),
+  created_at: time,
+  ended_at: time.nullable(),
+  expires_at: time,
+  cancel_initiated_at: time.nullable(),
+  archived_at: time.nullable(),
+  results_url: z.string().nullable(),
+});
+
+/** The envelope of errors below `/v1/messages`. */
+export const messageErrorEnvelope = z.strictObject({
+  type: z.literal('error'),
+  error: z.strictObject({ type: z.string(), message: z.string() }),
+  request_id: z.string().nullable(),
+});

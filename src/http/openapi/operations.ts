@@ -5,6 +5,7 @@
 import { batchOperations } from './batches.ts';
 import { fileOperations } from './files.ts';
 import { keyOperations } from './keys.ts';
+import { messageOperations } from './messages.ts';
 import type { Operation, Operations } from './operation.ts';
 import { serviceOperations } from './service.ts';
 import { uploadOperations } from './uploads.ts';
@@ -14,6 +15,7 @@ const topics: Readonly<Record<string, Operations>> = {
   Files: fileOperations,
   Uploads: uploadOperations,
   Batches: batchOperations,
+  'Message Batches': messageOperations,
   Webhooks: webhookOperations,
   Keys: keyOperations,
   Service: serviceOperations,

@@ -1,5 +1,5 @@
 import { canTransition, isTerminal, NO_USAGE } from '../../../engine/batch.ts';
-import type { Batch } from '../../../engine/batch.ts';
+import type { Batch, BatchFormat } from '../../../engine/batch.ts';
 import { newDoneBits } from '../../../engine/chunk.ts';
 import type { NewChunk } from '../../../engine/chunk.ts';
 import type { NewEvent } from '../../../engine/event.ts';
@@ -21,6 +21,13 @@ export function insertBatch(state: StoreState, batch: Batch, event: NewEvent): v
   insertEvent(state, event);
 }
 
+/** An owner's batches of one format, by creation. */
+export function oldestFirst(state: StoreState, owner: string, format: BatchFormat): BatchState[] {
+  return [...state.batches.values()]
+    .filter(({ batch }) => batch.owner === owner && batch.format === format)
+    .toSorted((a, b) => a.batch.createdAt - b.batch.createdAt);
+}
+
 export function createBatchVerbs(state: StoreState): BatchVerbs {
   return {
     createBatch: async (batch, event) => insertBatch(state, batch, event),
@@ -28,13 +35,10 @@ export function createBatchVerbs(state: StoreState): BatchVerbs {
       const found = findBatch(state, owner, id);
       return found === undefined ? null : liveBatch(found);
     },
-    async listBatches(owner, after, limit) {
-      if (after !== undefined && findBatch(state, owner, after) === undefined) return null;
-      const newestFirst = [...state.batches.values()]
-        .filter(({ batch }) => batch.owner === owner)
-        .toSorted((a, b) => a.batch.createdAt - b.batch.createdAt)
-        .toReversed();
+    async listBatches(owner, after, limit, format = 'openai') {
+      const newestFirst = oldestFirst(state, owner, format).toReversed();
       const first = newestFirst.findIndex(({ batch }) => batch.id === after) + 1;
+      if (after !== undefined && first === 0) return null;
       const { data, hasMore } = page(newestFirst.slice(first), limit);
       return { data: data.map(liveBatch), hasMore };
     },
@@ -130,7 +134,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
       insertEvent(state, event);
       return 'ok';
     },
-    async finishBatch({ batchId, epoch, now, status, counts, outputFile, errorFile, event }) {
+    async finishBatch({ batchId, epoch, now, status, counts, unfinished = 0, outputFile, errorFile, event }) {
       const held = findHeld(batchId, epoch);
       if (held === undefined) return 'lost';
       checkEnd(held.batch, status);
@@ -146,6 +150,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
           status
         ],
         counts,
+        unfinished,
         outputFileId: outputFile?.id ?? null,
         errorFileId: errorFile?.id ?? null,
       };

@@ -1,0 +1,62 @@
+import { describe, expect, it } from 'vitest';
+import {
+  clientBatchId,
+  endpointsOf,
+  fromMessageBatchId,
+  inputLimits,
+  maxListLimit,
+} from '../../src/engine/batch-format.ts';
+import { DEFAULT_SETTINGS } from '../../src/engine/context.ts';
+import { eventBody } from '../../src/engine/deliver.ts';
+import { createTestEngine, OWNER } from '../helpers/test-engine.ts';
+
+const HEX = '0123456789abcdef0123456789abcdef';
+
+describe('the format of a batch', () => {
+  it('decides the id that the client knows', () => {
+    const id = `batch_${HEX}`;
+    expect(clientBatchId({ id, format: 'openai' })).toBe(id);
+    expect(clientBatchId({ id, format: 'anthropic' })).toBe(`msgbatch_${HEX}`);
+    expect(fromMessageBatchId(`msgbatch_${HEX}`)).toBe(id);
+    for (const none of [
+      id,
+      'msgbatch_',
+      `msgbatch_${HEX}0`,
+      `msgbatch_${HEX.toUpperCase()}`,
+      ` msgbatch_${HEX}`,
+    ]) {
+      expect(fromMessageBatchId(none)).toBeNull();
+    }
+  });
+
+  it('decides endpoints and limits', () => {
+    expect(endpointsOf(DEFAULT_SETTINGS, 'openai')).toBe(DEFAULT_SETTINGS.endpoints);
+    expect(endpointsOf(DEFAULT_SETTINGS, 'anthropic')).toEqual(['/v1/messages']);
+    const { maxBatchBytes: maxBytes, maxBatchLines: maxLines } = DEFAULT_SETTINGS;
+    expect(inputLimits(DEFAULT_SETTINGS, 'openai')).toEqual({ maxBytes, maxLines });
+    expect(inputLimits(DEFAULT_SETTINGS, 'anthropic')).toEqual({ maxBytes: Infinity, maxLines: Infinity });
+    expect([maxListLimit('openai'), maxListLimit('anthropic')]).toEqual([100, 1000]);
+  });
+
+  it('decides the id in events, also in those that tell nothing else', async () => {
+    const { batches, context } = createTestEngine();
+    const request = {
+      owner: OWNER,
+      inputFileId: 'file-x',
+      endpoint: '/v1/messages',
+      completionWindow: '24h',
+    };
+    const batch = await batches.create({ ...request, format: 'anthropic' });
+    const event = {
+      id: 'evt_1',
+      owner: OWNER,
+      batchId: batch.id,
+      type: 'batch.queued',
+      createdAt: 0,
+    } as const;
+    const data = async (batchId: string) =>
+      (JSON.parse(await eventBody(context, { ...event, batchId })) as { data: unknown }).data;
+    expect(await data(batch.id)).toEqual({ id: clientBatchId(batch) });
+    expect(await data('batch_gone')).toEqual({ id: 'batch_gone' });
+  });
+});
