@@ -9,10 +9,17 @@ import { errorTypeOf, messageError } from './errors.ts';
 import { joinedLine } from './joined-line.ts';
 import type { Span } from './piece.ts';
 
-const LINE_MEMBERS = ['custom_id', 'response', 'response.status_code', 'response.request_id'] as const;
-const [CUSTOM_ID, RESPONSE, STATUS, REQUEST_ID] = [0, 1, 2, 3] as const;
-const MORE_MEMBERS = ['response.body', 'error', 'error.code', 'error.message'] as const;
-const [BODY, , CODE, MESSAGE] = [4, 5, 6, 7] as const;
+const MEMBERS = [
+  'custom_id',
+  'response',
+  'response.status_code',
+  'response.request_id',
+  'response.body',
+  'error',
+  'error.code',
+  'error.message',
+] as const;
+const [CUSTOM_ID, RESPONSE, STATUS, REQUEST_ID, BODY, , CODE, MESSAGE] = [0, 1, 2, 3, 4, 5, 6, 7] as const;
 const ERROR_MEMBERS = ['type', 'error', 'error.type', 'error.message', 'request_id', 'message'] as const;
 const [E_TYPE, E_ERROR, E_ERROR_TYPE, E_ERROR_MESSAGE, E_REQUEST_ID, E_MESSAGE] = [0, 1, 2, 3, 4, 5] as const;
 
@@ -43,10 +50,10 @@ export interface ResultTranslator {
 
 /** Makes a translator. Its lines are good as long as the bytes that they were made of. */
 export function createResultTranslator(): ResultTranslator {
-  const scanner = createJsonScanner([...LINE_MEMBERS, ...MORE_MEMBERS]);
+  const scanner = createJsonScanner(MEMBERS);
   const errorScanner = createJsonScanner(ERROR_MEMBERS);
 
-  /** The wanted member's bytes; throws where the line is none of the engine's. */
+  /** Finds the members of a line; throws where it is none of the engine's. */
   function scan({ bytes, start, end }: Span): void {
     if (scanner.scan(bytes, start, end) && scanner.start(CUSTOM_ID) !== -1) return;
     throw new Error('a line of a result file is not what was written there');

@@ -253,6 +253,19 @@ describe('what POST /v1/messages/batches refuses', () => {
     await expectNothingLeft(testApp);
   });
 
+  it('a body of which most is still to come: the client may send it all before it looks', async () => {
+    const testApp = createTestApp();
+    const client = await openRawClient(await listen(testApp.app));
+    const rest = Buffer.alloc(16 * 1024 * 1024, ' ');
+    const start = '{"requests":[7,';
+    const length = String(start.length + rest.length);
+    await client.send(requestHead(`POST ${BATCHES}`, { ...VERSION, 'content-length': length }) + start);
+    await expect.poll(() => client.received()).toMatch(/^HTTP\/1\.1 400 /);
+    expect(await client.send(rest)).toBe(true);
+    await client.closed;
+    expect(client.received()).toContain('requests.0: Input should be an object');
+  });
+
   it('a request longer than a line may be, as sent or as the line that it becomes', async () => {
     const testApp = createTestApp({ settings: { maxLineBytes: 1000 } });
     const longer = aRequest('b', { filler: 'x'.repeat(1000) });

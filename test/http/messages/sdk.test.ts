@@ -69,6 +69,15 @@ describe('the Anthropic SDK', () => {
     await expect(messages.batches.delete(id)).rejects.toBeInstanceOf(BadRequestError);
   });
 
+  it('sees the answer to a body that is refused while most of it is still to come', async () => {
+    const { messages } = await openClient(createTestApp());
+    const requests = Array.from({ length: 32 }, () => echoRequest('same', 'x'.repeat(1024 * 1024)));
+    await expect(messages.batches.create({ requests })).rejects.toMatchObject({
+      status: 400,
+      apiMessage: expect.stringMatching(/^requests\.1\.custom_id: /),
+    });
+  });
+
   it('knows the errors by their classes and members', async () => {
     const testApp = createTestApp();
     const client = await openClient(testApp);
