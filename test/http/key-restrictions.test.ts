@@ -101,3 +101,41 @@ describe('a key that allows some models', () => {
     ]);
   });
 });
+
+describe('a key that allows little', () => {
+  const createMessages = (testApp: TestApp) =>
+    testApp.call({
+      method: 'POST',
+      url: '/v1/messages/batches',
+      headers: { 'anthropic-version': '2023-06-01' },
+      payload: { requests: [{ custom_id: 'a', params: { model: 'large', max_tokens: 1, messages: [] } }] },
+    });
+
+  it('creates no Message Batches where it does not allow their endpoint, and leaves no file of one', async () => {
+    const testApp = createTestApp();
+    const team = withKey(testApp, (await createdKey(testApp, { endpoints: ['/v1/embeddings'] })).key);
+    const response = await createMessages(team);
+    expect([response.statusCode, response.json<{ error: { type: string } }>().error.type]).toEqual([
+      403,
+      'permission_error',
+    ]);
+    expect(await testApp.countBlobs()).toBe(0);
+  });
+
+  it('has Message Batches with other models failed', async () => {
+    const testApp = createTestApp();
+    const team = withKey(testApp, (await createdKey(testApp, { models: ['small'] })).key);
+    const { id } = (await createMessages(team)).json<{ id: string }>();
+    const batch = await ended(testApp, id.replace('msgbatch_', 'batch_'));
+    expect(batch.errors).toEqual([refused('large', 1)]);
+  });
+
+  it('has files checked by its models', async () => {
+    const testApp = createTestApp();
+    const team = withKey(testApp, (await createdKey(testApp, { models: ['small'] })).key);
+    const content = inputLine('a', { model: 'large' });
+    const payload = { input_file_id: await uploadFile(team, { content }), endpoint: CHAT };
+    const response = await team.call({ method: 'POST', url: '/v1/batches/validate', payload });
+    expect(response.json()).toMatchObject({ valid: false, errors: { data: [refused('large', 1)] } });
+  });
+});

@@ -70,6 +70,7 @@ async function createMessageBatch(
       endpoint: MESSAGES_ENDPOINT,
       completionWindow: '24h',
       format: 'anthropic',
+      restrictions: request.caller.key ?? undefined,
       lines: lines.count,
     });
   } catch (error) {
