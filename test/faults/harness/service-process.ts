@@ -3,10 +3,12 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { waitFor } from './wait.ts';
 
+const COMPILE_CACHE = join(tmpdir(), 'anyllm-compile-cache');
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 
 export interface ServiceOptions {
@@ -46,7 +48,15 @@ export async function startServiceProcess(options: ServiceOptions): Promise<Serv
   ];
   const child = spawn(command[0] as string, command.slice(1), {
     cwd: ROOT,
-    env: { PATH: process.env['PATH'] ?? '', PORT: '0', DATA_DIR: dataDir, SHUTDOWN_GRACE_MS: '2000', ...env },
+    env: {
+      PATH: process.env['PATH'] ?? '',
+      PORT: '0',
+      DATA_DIR: dataDir,
+      SHUTDOWN_GRACE_MS: '2000',
+      // Half of a start is to read the sources; there are hundreds of starts.
+      NODE_COMPILE_CACHE: COMPILE_CACHE,
+      ...env,
+    },
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   let output = '';

@@ -12,7 +12,7 @@ const FAILPOINTS = new URL('failpoints.ts', import.meta.url);
 const LINES = 500;
 const PARTS = 4;
 /** `npm test` tries every so many of them. */
-const QUICK_STEP = 5;
+const QUICK_STEP = 9;
 
 export const killAtEachPointOfAnUpload: Fault = {
   family: 'kill',
