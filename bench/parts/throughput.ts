@@ -76,7 +76,7 @@ const SMOKE_RATIO = 0.5;
 /** Under this it fails however much the machine's speed varies. */
 const SMOKE_FLOOR = 0.35;
 /** What the slowest run of each lacks at the most where the machine is steady enough for a verdict between the two. */
-const STEADY = 0.85;
+const STEADY = 0.95;
 const SMOKE_RUNS = 3;
 /** After so long no more runs are begun, milliseconds. */
 const SMOKE_MS = 30_000;
