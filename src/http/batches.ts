@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Engine } from '../engine/index.ts';
 import { ignoreBodies, readJsonBodies } from './body.ts';
 import { idempotencyKeyOf, sendSubmitted } from './idempotency.ts';
-import { parseInput } from './validate.ts';
+import { parseBody, parseInput } from './validate.ts';
 import { createBatchBody, listBatchesQuery, toBatchObject, toList } from './wire.ts';
 
 interface ById {
@@ -31,8 +31,7 @@ export async function batchRoutes(
 async function createRoute(scope: FastifyInstance, { engine }: { readonly engine: Engine }): Promise<void> {
   readJsonBodies(scope);
   scope.post('/v1/batches', async (request, reply) => {
-    // No body at all is a body without the required parameters.
-    const body = parseInput(createBatchBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(createBatchBody, request);
     const create = {
       owner: request.owner,
       inputFileId: body.input_file_id,

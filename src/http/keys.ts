@@ -4,7 +4,7 @@ import type { Engine, SecretKey } from '../engine/index.ts';
 import { administratorsOnly } from './auth.ts';
 import { ignoreBodies, readJsonBodies } from './body.ts';
 import { createKeyBody, listKeysQuery, rotateKeyBody, toKeyObject, toSecretKeyObject } from './key-wire.ts';
-import { parseInput } from './validate.ts';
+import { parseBody, parseInput } from './validate.ts';
 import { toList } from './wire.ts';
 
 interface ById {
@@ -35,7 +35,7 @@ async function secretRoutes(scope: FastifyInstance, { engine }: { readonly engin
   readJsonBodies(scope);
 
   scope.post('/v1/admin/keys', async (request, reply) => {
-    const body = parseInput(createKeyBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(createKeyBody, request);
     const created = await engine.keys.create({
       name: body.name,
       owner: body.owner,
@@ -47,7 +47,7 @@ async function secretRoutes(scope: FastifyInstance, { engine }: { readonly engin
   });
 
   scope.post<ById>('/v1/admin/keys/:id/rotate', async (request, reply) => {
-    const body = parseInput(rotateKeyBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(rotateKeyBody, request);
     const { id } = request.params;
     return sendSecret(reply, await engine.keys.rotate({ id, keepOldSeconds: body.keep_old_key_seconds }));
   });

@@ -5,7 +5,7 @@ import { ignoreBodies, readJsonBodies } from './body.ts';
 import { signalOf } from './client-signal.ts';
 import { createGate } from './gate.ts';
 import { idempotencyKeyOf, sendSubmitted } from './idempotency.ts';
-import { parseInput } from './validate.ts';
+import { parseBody } from './validate.ts';
 import { retryBatchBody } from './wire.ts';
 
 /** Each reads two files and writes one. */
@@ -37,7 +37,7 @@ async function retryRoute(scope: FastifyInstance, { engine }: { readonly engine:
   readJsonBodies(scope);
   const gate = createGate({ max: MAX_RETRIES_AT_A_TIME, what: 'retries of batches' });
   scope.post<ById>('/v1/batches/:id/retry', async (request, reply) => {
-    const body = parseInput(retryBatchBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(retryBatchBody, request);
     const retry = {
       owner: request.owner,
       batchId: request.params.id,

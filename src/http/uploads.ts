@@ -8,7 +8,7 @@ import { FORM_LIMITS } from './upload.ts';
 import { checkPartHeaders, receivePartForm } from './upload-part.ts';
 import { completeUploadBody, createUploadBody, toPartObject, toUploadObject } from './uploads-wire.ts';
 import { cleanFilename } from './filename.ts';
-import { parseInput } from './validate.ts';
+import { parseBody } from './validate.ts';
 
 interface ById {
   readonly Params: { readonly id: string };
@@ -29,7 +29,7 @@ export async function uploadRoutes(app: FastifyInstance, { engine }: Options): P
 async function createRoute(scope: FastifyInstance, { engine }: Options): Promise<void> {
   readJsonBodies(scope);
   scope.post('/v1/uploads', async (request) => {
-    const body = parseInput(createUploadBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(createUploadBody, request);
     const upload = await engine.uploads.create({
       owner: request.owner,
       filename: cleanFilename(body.filename),
@@ -56,7 +56,7 @@ async function completeRoute(scope: FastifyInstance, { engine }: Options): Promi
   scope.addHook('preClose', async () => stopping.abort(serviceStopping()));
 
   scope.post<ById>('/v1/uploads/:id/complete', async (request, reply) => {
-    const body = parseInput(completeUploadBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(completeUploadBody, request);
     // Nothing moves on the connection meanwhile. Where somebody listens for that, Node does not close it.
     reply.raw.on('timeout', () => {});
     const { upload, file } = await engine.uploads.complete({

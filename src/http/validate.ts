@@ -9,6 +9,11 @@ export function parseInput<S extends z.ZodType>(schema: S, input: unknown): z.ou
   throw toEngineError(parsed.error.issues[0] as z.core.$ZodIssue, input);
 }
 
+/** A JSON body as `schema` describes it, or an EngineError. No body at all is one without any parameters. */
+export function parseBody<S extends z.ZodType>(schema: S, { body }: { readonly body: unknown }): z.output<S> {
+  return parseInput(schema, body === undefined ? {} : body);
+}
+
 function toEngineError(issue: z.core.$ZodIssue, input: unknown): EngineError {
   const param = issue.path.join('.');
   const value = valueAt(input, issue.path);

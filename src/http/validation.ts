@@ -4,7 +4,7 @@ import type { Engine, InputCheck } from '../engine/index.ts';
 import { readJsonBodies } from './body.ts';
 import { signalOf } from './client-signal.ts';
 import { createGate } from './gate.ts';
-import { parseInput } from './validate.ts';
+import { parseBody } from './validate.ts';
 import { toErrorsObject, validateBatchBody } from './wire.ts';
 
 /** Each reads a whole file and looks at all of it, beside the batches that run. */
@@ -22,7 +22,7 @@ export async function validationRoutes(
   readJsonBodies(scope);
   const gate = createGate({ max: MAX_VALIDATIONS_AT_A_TIME, what: 'validations' });
   scope.post('/v1/batches/validate', async (request, reply) => {
-    const body = parseInput(validateBatchBody, request.body === undefined ? {} : request.body);
+    const body = parseBody(validateBatchBody, request);
     const check = {
       owner: request.owner,
       inputFileId: body.input_file_id,

@@ -1,9 +1,9 @@
 /** `/v1/webhook_endpoints` and `/v1/webhook_event_types`: one route a verb. */
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance } from 'fastify';
 import { EVENT_TYPES } from '../engine/index.ts';
 import type { Engine, WebhookEndpointVerbs } from '../engine/index.ts';
 import { ignoreBodies, readJsonBodies } from './body.ts';
-import { parseInput } from './validate.ts';
+import { parseBody, parseInput } from './validate.ts';
 import {
   createWebhookEndpointBody,
   replayEventsBody,
@@ -59,25 +59,25 @@ async function routesWithBodies(scope: FastifyInstance, { verbs }: RouteOptions)
   readJsonBodies(scope);
 
   scope.post('/v1/webhook_endpoints', async (request) => {
-    const { name, url, event_types: eventTypes } = parseInput(createWebhookEndpointBody, bodyOf(request));
+    const { name, url, event_types: eventTypes } = parseBody(createWebhookEndpointBody, request);
     return toWebhookEndpointWithSecret(await verbs.create({ owner: request.owner, name, url, eventTypes }));
   });
 
   scope.post<ById>('/v1/webhook_endpoints/:id', async (request) => {
-    const { event_types: eventTypes, ...changes } = parseInput(updateWebhookEndpointBody, bodyOf(request));
+    const { event_types: eventTypes, ...changes } = parseBody(updateWebhookEndpointBody, request);
     const { owner, params } = request;
     return toWebhookEndpointObject(await verbs.update({ owner, id: params.id, ...changes, eventTypes }));
   });
 
   scope.post<ById>('/v1/webhook_endpoints/:id/rotate_secret', async (request) => {
-    const body = parseInput(rotateSecretBody, bodyOf(request));
+    const body = parseBody(rotateSecretBody, request);
     const keepOld = body.keep_old_secret_active_for_24_hours ?? false;
     const { owner, params } = request;
     return toWebhookEndpointWithSecret(await verbs.rotateSecret({ owner, id: params.id, keepOld }));
   });
 
   scope.post<ById>('/v1/webhook_endpoints/:id/test', async (request) => {
-    const body = parseInput(testWebhookEndpointBody, bodyOf(request));
+    const body = parseBody(testWebhookEndpointBody, request);
     const { owner, params } = request;
     const { eventType, statusCode } = await verbs.test({ owner, id: params.id, eventType: body.event_type });
     return {
@@ -91,7 +91,7 @@ async function routesWithBodies(scope: FastifyInstance, { verbs }: RouteOptions)
   });
 
   scope.post<ById>('/v1/webhook_endpoints/:id/replay', async (request) => {
-    const { since } = parseInput(replayEventsBody, bodyOf(request));
+    const { since } = parseBody(replayEventsBody, request);
     const { owner, params } = request;
     const replayed = await verbs.replayEvents({ owner, endpointId: params.id, since });
     return {
@@ -102,11 +102,6 @@ async function routesWithBodies(scope: FastifyInstance, { verbs }: RouteOptions)
       next_since: replayed.nextSince,
     };
   });
-}
-
-/** No body at all is a body without any parameters. */
-function bodyOf(request: FastifyRequest): unknown {
-  return request.body === undefined ? {} : request.body;
 }
 
 async function routesWithoutBodies(scope: FastifyInstance, { verbs }: RouteOptions): Promise<void> {
