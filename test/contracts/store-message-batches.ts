@@ -22,6 +22,15 @@ export function describeMessageBatches(it: StoreIt): void {
       expect(await store.getBatch('ann', batch.id)).toEqual(batch);
     });
 
+    it('tell their format, to their owner alone', async ({ store }) => {
+      const { id } = await createBatch(store, { format: 'anthropic' });
+      const other = await createBatch(store);
+      expect(await store.getBatchFormat('ann', id)).toBe('anthropic');
+      expect(await store.getBatchFormat('ann', other.id)).toBe('openai');
+      expect(await store.getBatchFormat('bob', id)).toBeNull();
+      expect(await store.getBatchFormat('ann', 'batch_unknown')).toBeNull();
+    });
+
     it('keep the number of lines that is known when they are cancelled before they start, or fail', async ({
       store,
     }) => {

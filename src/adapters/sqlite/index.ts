@@ -127,6 +127,7 @@ const READS = [
   'getUpload',
   'readUploadParts',
   'listBatchesBefore',
+  'getBatchFormat',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
 

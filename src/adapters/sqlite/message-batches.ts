@@ -19,11 +19,16 @@ export function createMessageBatchVerbs(db: Database, reader: BatchReader): Mess
     )
     .pluck();
 
+  const format = db
+    .prepare<[string, string], BatchFormat>('select format from batches where id = ? and owner = ?')
+    .pluck();
+
   return {
-    async listBatchesBefore(owner, before, limit, format) {
-      const cursor = find(before, owner, format);
+    getBatchFormat: async (owner, id) => format.get(id, owner) ?? null,
+    async listBatchesBefore(owner, before, limit, wanted) {
+      const cursor = find(before, owner, wanted);
       if (cursor === undefined) return null;
-      const seqs = oldestFirst.all(owner, format, cursor.created_at, cursor.seq, limit + 1);
+      const seqs = oldestFirst.all(owner, wanted, cursor.created_at, cursor.seq, limit + 1);
       const data = seqs.slice(0, limit).toReversed();
       return { data: data.map((seq) => reader.read(seq)), hasMore: seqs.length > limit };
     },

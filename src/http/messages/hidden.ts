@@ -7,13 +7,7 @@ export function hideMessageBatches(app: FastifyInstance, engine: Engine): void {
   app.addHook('onRequest', async (request) => {
     if (request.routeOptions.url?.startsWith('/v1/batches/:id') !== true) return;
     const { id } = request.params as { readonly id: string };
-    // What is wrong with an id is for the route itself to say.
-    const batch = await engine.batches.get(request.owner, id).catch((error: unknown) => {
-      if (error instanceof EngineError) return null;
-      throw error;
-    });
-    if (batch?.format === 'anthropic') {
-      throw new EngineError('batch_not_found', `No batch found with id '${id}'.`);
-    }
+    if ((await engine.batches.format(request.owner, id)) !== 'anthropic') return;
+    throw new EngineError('batch_not_found', `No batch found with id '${id}'.`);
   });
 }

@@ -1,11 +1,12 @@
 import type { MessageBatchStore } from '../../../engine/message-batch-store.ts';
 import { oldestFirst } from './batches.ts';
 import { page } from './files.ts';
-import { liveBatch } from './state.ts';
+import { findBatch, liveBatch } from './state.ts';
 import type { StoreState } from './state.ts';
 
 export function createMessageBatchVerbs(state: StoreState): MessageBatchStore {
   return {
+    getBatchFormat: async (owner, id) => findBatch(state, owner, id)?.batch.format ?? null,
     async listBatchesBefore(owner, before, limit, format) {
       const batches = oldestFirst(state, owner, format);
       const at = batches.findIndex(({ batch }) => batch.id === before);
