@@ -2,47 +2,24 @@
 import { createHash } from 'node:crypto';
 import { Refused } from '../harness/client.ts';
 import type { Fault } from '../harness/fault.ts';
-import { checkInvariants } from '../harness/invariants/index.ts';
 import { makeInput } from '../harness/lines.ts';
-import { createWorld } from '../harness/world.ts';
 import type { World } from '../harness/world.ts';
+import { killAtEach } from './each-point.ts';
 import { persist } from './program.ts';
 
-const FAILPOINTS = new URL('failpoints.ts', import.meta.url);
 const LINES = 500;
 const PARTS = 4;
-/** `npm test` tries every so many of them. */
-const QUICK_STEP = 9;
 
 export const killAtEachPointOfAnUpload: Fault = {
   family: 'kill',
   name: 'SIGKILL before and after each fsync, rename, removal and commit of an upload in parts',
-  async run(trials) {
-    let survived = false;
-    function* points(): Generator<number> {
-      for (let point = 1; !survived; point += trials.quick ? QUICK_STEP : 1) yield point;
-    }
-    await trials.each(points(), async (point) => {
-      await trials.attempt(`point ${point}`, async (scope) => {
-        const world = await createWorld(scope);
-        await world.start({ preload: [FAILPOINTS], env: { FAULT_KILL_AT: String(point) } });
-        if (world.service.hasEnded) {
-          await world.died();
-          await world.start();
-        }
-        await uploadInParts(world);
-        if (world.crashes.length === 0) {
-          if ((await world.stop()) === 0) survived = true;
-          else await world.died();
-          await world.start();
-        }
-        await checkInvariants(world);
-        const { data } = JSON.parse(await call(world, '/files')) as { readonly data: readonly unknown[] };
-        if (data.length !== 1) throw new Error(`one upload made ${data.length} files`);
-      });
-    });
-  },
+  run: (trials) => killAtEach(trials, { quickStep: 9, run: uploadInParts, check: isOneFile }),
 };
+
+async function isOneFile(world: World): Promise<void> {
+  const { data } = JSON.parse(await call(world, '/files')) as { readonly data: readonly unknown[] };
+  if (data.length !== 1) throw new Error(`one upload made ${data.length} files`);
+}
 
 /** Uploads a file as a careful client would: a call without an answer is made again. Its parts come at the same time. */
 async function uploadInParts(world: World): Promise<void> {
