@@ -24,7 +24,7 @@ export type { CompletedUpload, CompleteUploadRequest } from './complete-upload.t
 export { partTooLarge } from './uploads.ts';
 export type { CreateUploadRequest, ReceivedPart } from './uploads.ts';
 export { clientBatchId, fromMessageBatchId, MESSAGES_ENDPOINT } from './batch-format.ts';
-export { isTerminal, parseCompletionWindow } from './batch.ts';
+export { BATCH_STATUSES, isTerminal, parseCompletionWindow } from './batch.ts';
 export type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts, Usage } from './batch.ts';
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { ApiKey, KeyRestrictions } from './api-key.ts';

@@ -1,7 +1,7 @@
 /** Batches: each call, each field, each state, each refusal of a request. */
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
-import { errorOf, line, refusal, useService } from './service.ts';
+import { errorOf, limitRefusals, line, refusal, useService } from './service.ts';
 import { BATCH_KEYS, batchObject, listOf } from './shapes.ts';
 
 const service = useService();
@@ -337,42 +337,7 @@ describe('the list of batches', () => {
   });
 
   it.each<[string, ReturnType<typeof refusal>]>([
-    [
-      'limit=101',
-      refusal(
-        400,
-        "Invalid 'limit': integer above maximum value. Expected a value <= 100, but got 101 instead.",
-        'limit',
-        'integer_above_max_value',
-      ),
-    ],
-    [
-      'limit=0',
-      refusal(
-        400,
-        "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead.",
-        'limit',
-        'integer_below_min_value',
-      ),
-    ],
-    [
-      'limit=-1',
-      refusal(
-        400,
-        "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got -1 instead.",
-        'limit',
-        'integer_below_min_value',
-      ),
-    ],
-    [
-      'limit=abc',
-      refusal(
-        400,
-        "Invalid type for 'limit': expected an integer, but got a string instead.",
-        'limit',
-        'invalid_type',
-      ),
-    ],
+    ...limitRefusals(100),
     ['after=batch_unknown', refusal(404, "No batch found with id 'batch_unknown'.")],
   ])('refuses %s', async (query, expected) => {
     expect(errorOf(await service.call(`/v1/batches?${query}`))).toEqual(expected);

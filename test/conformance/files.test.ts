@@ -2,7 +2,7 @@
 import { ReadableStream } from 'node:stream/web';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
-import { errorOf, line, refusal, useService } from './service.ts';
+import { errorOf, limitRefusals, line, refusal, useService } from './service.ts';
 import { deletedFile, fileObject, listOf } from './shapes.ts';
 
 const service = useService({ MAX_FILE_BYTES: '100000' });
@@ -239,36 +239,8 @@ describe('the list of files', () => {
     expect(times).toEqual(times.toSorted((a, b) => (order === 'asc' ? a - b : b - a)));
   });
 
-  const above = 'integer above maximum value. Expected a value <= 10000, but got 10001 instead.';
   it.each<[string, ReturnType<typeof refusal>]>([
-    ['limit=10001', refusal(400, `Invalid 'limit': ${above}`, 'limit', 'integer_above_max_value')],
-    [
-      'limit=0',
-      refusal(
-        400,
-        "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead.",
-        'limit',
-        'integer_below_min_value',
-      ),
-    ],
-    [
-      'limit=-1',
-      refusal(
-        400,
-        "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got -1 instead.",
-        'limit',
-        'integer_below_min_value',
-      ),
-    ],
-    [
-      'limit=abc',
-      refusal(
-        400,
-        "Invalid type for 'limit': expected an integer, but got a string instead.",
-        'limit',
-        'invalid_type',
-      ),
-    ],
+    ...limitRefusals(10_000),
     [
       'order=up',
       refusal(400, "Invalid value: 'up'. Supported values are: 'asc' and 'desc'.", 'order', 'invalid_value'),

@@ -141,6 +141,20 @@ export function refusal(
   return { status, type, message, param, code };
 }
 
+/** Values of `limit` that a list refuses, and how: outside of 1 to `maximum`, or no number. */
+export function limitRefusals(maximum: number): [string, ReturnType<typeof refusal>][] {
+  const above = `integer above maximum value. Expected a value <= ${maximum}, but got ${maximum + 1} instead.`;
+  const below = (got: number) =>
+    `Invalid 'limit': integer below minimum value. Expected a value >= 1, but got ${got} instead.`;
+  const type = "Invalid type for 'limit': expected an integer, but got a string instead.";
+  return [
+    [`limit=${maximum + 1}`, refusal(400, `Invalid 'limit': ${above}`, 'limit', 'integer_above_max_value')],
+    ['limit=0', refusal(400, below(0), 'limit', 'integer_below_min_value')],
+    ['limit=-1', refusal(400, below(-1), 'limit', 'integer_below_min_value')],
+    ['limit=abc', refusal(400, type, 'limit', 'invalid_type')],
+  ];
+}
+
 /** One input line. */
 export function line(customId: string, fields: Record<string, unknown> = {}): Record<string, unknown> {
   return {

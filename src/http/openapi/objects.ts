@@ -1,5 +1,6 @@
 /** The objects that this service answers, as strict schemas: every key is always there, and no other. */
 import { z } from 'zod';
+import { BATCH_STATUSES } from '../../engine/index.ts';
 
 /** Unix seconds. */
 const seconds = z.int().min(1_000_000_000).max(10_000_000_000);
@@ -67,16 +68,7 @@ export const batchObject = z.strictObject({
   errors: z.strictObject({ object: z.literal('list'), data: z.array(batchErrorObject).min(1) }).nullable(),
   input_file_id: z.string(),
   completion_window: z.string(),
-  status: z.enum([
-    'validating',
-    'failed',
-    'in_progress',
-    'finalizing',
-    'completed',
-    'expired',
-    'cancelling',
-    'cancelled',
-  ]),
+  status: z.enum(BATCH_STATUSES),
   output_file_id: z.string().nullable(),
   error_file_id: z.string().nullable(),
   created_at: seconds,
