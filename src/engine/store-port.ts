@@ -8,6 +8,7 @@ import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 import type { LiveStore } from './live-store.ts';
 import type { MessageBatchStore } from './message-batch-store.ts';
+import type { OwnerStore } from './owner-store.ts';
 import type { Page } from './page.ts';
 import type { SecondChancesStore } from './second-chances-store.ts';
 import type { UploadStore } from './upload-store.ts';
@@ -115,7 +116,14 @@ export interface AttemptTrace {
  * time of the step before it: the clock may have been set back between them.
  */
 export interface Store
-  extends ApiKeyStore, LiveStore, MessageBatchStore, SecondChancesStore, UploadStore, WebhookEndpointStore {
+  extends
+    ApiKeyStore,
+    LiveStore,
+    MessageBatchStore,
+    OwnerStore,
+    SecondChancesStore,
+    UploadStore,
+    WebhookEndpointStore {
   // Files
 
   insertFile(file: FileRecord): Promise<void>;

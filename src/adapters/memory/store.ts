@@ -8,6 +8,7 @@ import { createFileVerbs } from './store/files.ts';
 import { createLiveVerbs } from './store/live.ts';
 import { createSecondChanceVerbs } from './store/second-chances.ts';
 import { createMessageBatchVerbs } from './store/message-batches.ts';
+import { createOwnerVerbs } from './store/owners.ts';
 import type { StoreState } from './store/state.ts';
 import { createEndpointVerbs } from './store/webhook-endpoints.ts';
 import { createUploadVerbs } from './store/uploads.ts';
@@ -26,6 +27,7 @@ export function createMemoryStore(): Store {
     segmentSeq: 0,
     apiKeys: new Map(),
     endpoints: new Map(),
+    owners: new Map(),
   };
   return {
     ...createFileVerbs(state),
@@ -40,6 +42,7 @@ export function createMemoryStore(): Store {
     ...createEndpointVerbs(state),
     ...createEndpointDeliveryVerbs(state),
     ...createMessageBatchVerbs(state),
+    ...createOwnerVerbs(state),
     releaseDeadLeases: async () => releaseAll(state),
     ping: async () => {},
     close: async () => {},

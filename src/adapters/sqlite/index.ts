@@ -16,6 +16,7 @@ import { createLeaseVerbs } from './leases.ts';
 import { createLiveVerbs } from './live.ts';
 import { createMessageBatchVerbs } from './message-batches.ts';
 import { openDatabase } from './open.ts';
+import { createOwnerVerbs } from './owners.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
 import { createSecondChanceVerbs } from './second-chances.ts';
@@ -60,6 +61,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     listDeliveries: createListDeliveries(db),
     ...createReplayVerbs(db),
     ...createMessageBatchVerbs(db, reader),
+    ...createOwnerVerbs(db),
   });
   const joined = group.join(writes);
   const removals = spendReserve(reserve, joined);
@@ -128,6 +130,7 @@ const READS = [
   'readUploadParts',
   'listBatchesBefore',
   'getBatchFormat',
+  'getOwner',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
 

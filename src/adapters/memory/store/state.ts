@@ -5,6 +5,7 @@ import type { Batch, Usage } from '../../../engine/batch.ts';
 import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
 import type { Delivery, EventRecord } from '../../../engine/event.ts';
 import type { BlobRef, FileRecord } from '../../../engine/file.ts';
+import type { Owner } from '../../../engine/owner.ts';
 import type { AttemptTrace } from '../../../engine/ports.ts';
 import type { WebhookEndpoint } from '../../../engine/webhook-endpoint.ts';
 import type { UploadPart, UploadRecord } from '../../../engine/upload.ts';
@@ -20,6 +21,7 @@ export interface StoreState {
   segmentSeq: number;
   readonly apiKeys: Map<string, ApiKeyState>;
   readonly endpoints: Map<string, EndpointState>;
+  readonly owners: Map<string, Owner>;
 }
 
 export interface UploadState {

@@ -1,0 +1,49 @@
+import type { Database } from 'better-sqlite3';
+import type { Owner } from '../../engine/owner.ts';
+import type { OwnerStore } from '../../engine/owner-store.ts';
+
+interface OwnerRow {
+  readonly owner: string;
+  readonly weight: number;
+  readonly requests_per_minute: number | null;
+  readonly max_stored_bytes: number | null;
+  readonly max_queued_lines: number | null;
+  readonly max_live_batches: number | null;
+}
+
+/** Owners in SQLite. */
+export function createOwnerVerbs(db: Database): OwnerStore {
+  const get = db.prepare<[string], OwnerRow>(`
+    select owner, weight, requests_per_minute, max_stored_bytes, max_queued_lines, max_live_batches
+    from owners
+    where owner = ?
+  `);
+  const put = db.prepare<[Owner]>(`
+    insert into owners (owner, weight, requests_per_minute, max_stored_bytes, max_queued_lines, max_live_batches)
+    values (:name, :weight, :requestsPerMinute, :maxStoredBytes, :maxQueuedLines, :maxLiveBatches)
+    on conflict (owner) do update set
+      weight = excluded.weight,
+      requests_per_minute = excluded.requests_per_minute,
+      max_stored_bytes = excluded.max_stored_bytes,
+      max_queued_lines = excluded.max_queued_lines,
+      max_live_batches = excluded.max_live_batches
+  `);
+  return {
+    async getOwner(name) {
+      const row = get.get(name);
+      return row === undefined ? null : toOwner(row);
+    },
+    putOwner: async (owner) => void put.run(owner),
+  };
+}
+
+function toOwner(row: OwnerRow): Owner {
+  return {
+    name: row.owner,
+    weight: row.weight,
+    requestsPerMinute: row.requests_per_minute,
+    maxStoredBytes: row.max_stored_bytes,
+    maxQueuedLines: row.max_queued_lines,
+    maxLiveBatches: row.max_live_batches,
+  };
+}
