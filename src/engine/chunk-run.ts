@@ -42,6 +42,8 @@ export interface Line {
 export class ChunkRun {
   readonly batch: RunningBatch;
   readonly model: string;
+  /** True where nobody had claimed some chunks of the batch when this one was claimed. */
+  readonly hasMore: boolean;
   readonly ref: ChunkRef;
   /** Bytes held in memory: of its lines, and what these take besides. Gaps between lines may add as much again. */
   readonly bytes: number;
@@ -69,8 +71,9 @@ export class ChunkRun {
     suspects: number,
     isOnTrial: () => boolean,
   ) {
-    const { batch, chunk } = claim;
+    const { batch, chunk, hasMore } = claim;
     this.batch = batch;
+    this.hasMore = hasMore;
     this.model = chunk.model;
     this.ref = { batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch };
     this.bytes = inputs.reduce((sum, input) => sum + input.length + LINE_OVERHEAD_BYTES, 0);

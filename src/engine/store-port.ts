@@ -59,11 +59,15 @@ export interface RunningBatch {
   readonly priority: number;
   readonly expiresAt: number;
   readonly input: BlobRef;
+  /** Its owner's share of the worker, next to those of others. */
+  readonly weight: number;
 }
 
 export interface ChunkClaim {
   readonly batch: RunningBatch;
   readonly chunk: ClaimedChunk;
+  /** True where chunks of the batch are left that nobody has claimed. */
+  readonly hasMore: boolean;
 }
 
 export interface ClaimChunksQuery {
@@ -77,10 +81,10 @@ export interface ClaimChunksQuery {
    * it knows which of its chunks have lines left to send and which merely wait for retries or commits.
    */
   readonly held: readonly HeldChunks[];
-  /** Only batches of which no chunk is claimed at present; at most one chunk of each. */
-  readonly idleBatchesOnly: boolean;
-  /** Only batches of at least this priority. */
-  readonly minPriority: number;
+  /** Where set: at most one chunk of each batch, and none of these batches (ids). */
+  readonly oneEachExcept: ReadonlySet<string> | null;
+  /** By owner: only batches of a higher priority than this. An owner that is missing: all. */
+  readonly above: ReadonlyMap<string, number>;
 }
 
 export interface ChunkRef {
@@ -158,7 +162,8 @@ export interface Store
 
   /**
    * Claims the next batch to prepare (validating) or finalize (finalizing, or cancelling; in both cases with no
-   * chunk claimed any more), unless another worker holds its step. By priority, then deadline. Raises its epoch.
+   * chunk claimed any more), unless another worker holds its step: of the owner with the fewest steps under way for its
+   * weight, by priority, then deadline. Where owners have as few, the nearest deadline decides. Raises its epoch.
    * Null where there is none.
    */
   claimBatchStep(worker: string, now: number): Promise<BatchStep | null>;
@@ -208,8 +213,9 @@ export interface Store
   // Chunks, for workers
 
   /**
-   * Claims chunks of in_progress batches: highest priority first; among equals the batch with the fewest chunks
-   * claimed; among those the nearest deadline; within a batch by number. Raises each chunk's epoch.
+   * Claims chunks of in_progress batches: of the owner with the fewest chunks claimed for its weight; of its batches highest
+   * priority first; among equals the batch with the fewest chunks claimed; among those the nearest deadline; within a batch
+   * by number. Where owners have as few, the nearest deadline decides. Raises each chunk's epoch.
    */
   claimChunks(query: ClaimChunksQuery): Promise<readonly ChunkClaim[]>;
   /**

@@ -19,12 +19,13 @@ const MAX_HELD_BYTES = 4 * READ_AHEAD_BYTES;
 const MAX_TRIAL_CHUNKS = 512;
 /** Chunks claimed by one statement. */
 const CLAIM_LIMIT = 8;
-const LOWEST_PRIORITY = -100;
+/** Everything may be claimed. */
+const ALL: ReadonlyMap<string, number> = new Map();
 
 export interface Claims {
   /**
-   * Claims chunks until enough lines are ready to keep all slots busy, and one of each batch that has none, so
-   * that a small batch does not wait behind a large one. Calls while one is under way are joined to it.
+   * Claims chunks until enough lines are ready to keep all slots busy, and one of each batch that has none with lines to
+   * send, so that none waits behind a larger one. Calls while one is under way are joined to it.
    */
   refill(): Promise<void>;
   /** There may be claimable chunks again. */
@@ -51,6 +52,8 @@ export function createClaims(options: {
   const maxPerModel = 2 + Math.ceil(wantedLines / 32);
   /** After a claim that found nothing: none is made before so many chunks are spent, or something else changed. */
   let nextClaim = 0;
+  /** So many chunks were spent when batches without lines to send were claimed from last. */
+  let dryChecked = -1;
   let refilling: Promise<void> | null = null;
   let stopped = false;
 
@@ -84,13 +87,21 @@ export function createClaims(options: {
     return counts.map((held) => (isUsable(held.model) ? held : { ...held, chunks: maxPerModel }));
   }
 
+  /** A batch runs dry when one of its chunks is spent, so looking once for each is enough. */
+  function mayHaveRunDry(): boolean {
+    return lanes.spentRuns !== dryChecked && lanes.heldBytes < READ_AHEAD_BYTES && lanes.hasDry();
+  }
+
   async function claimMore(): Promise<boolean> {
     if (lanes.heldBytes >= MAX_HELD_BYTES) return false;
     const more = wantsMore();
-    // With much held only what goes before everything that is ready may still be claimed.
-    const minPriority = more || lanes.heldBytes < READ_AHEAD_BYTES ? LOWEST_PRIORITY : lanes.topPriority + 1;
+    // With much held only what goes before everything that is ready of its owner may still be claimed.
+    const mayReadAhead = lanes.heldBytes < READ_AHEAD_BYTES;
+    const above = more || mayReadAhead ? ALL : lanes.topPriorities();
     const held = countHeld();
+    const except = new Set(mayReadAhead ? held.map(({ batchId }) => batchId) : lanes.all.keys());
     const spent = lanes.spentRuns;
+    dryChecked = spent;
     const claim = async (perModel: number) =>
       await ctx.store.claimChunks({
         worker,
@@ -98,8 +109,8 @@ export function createClaims(options: {
         limit: CLAIM_LIMIT,
         perModel,
         held,
-        idleBatchesOnly: !more,
-        minPriority: Math.max(LOWEST_PRIORITY, minPriority),
+        oneEachExcept: more ? null : except,
+        above,
       });
     // One of each model before more of any: only models that are here can share the slots.
     let claims = await claim(1);
@@ -153,7 +164,8 @@ export function createClaims(options: {
       nextClaim = 0;
     },
     refillIfHungry() {
-      if (lanes.spentRuns < nextClaim || stopped || refilling !== null || !wantsMore()) return;
+      if (lanes.spentRuns < nextClaim || stopped || refilling !== null) return;
+      if (!wantsMore() && !mayHaveRunDry()) return;
       // The next tick tries again.
       refill().catch((error: unknown) => ctx.log.error({ err: error }, 'the worker failed to claim work'));
     },

@@ -13,13 +13,25 @@ interface ModelQueue {
   inFlight: number;
 }
 
+/** What an owner has of the slots. */
+interface OwnerLoad {
+  weight: number;
+  inFlight: number;
+  /** Rises with each line taken; of owners with as much in flight the one goes first that waits the longest. */
+  lastTurn: number;
+  lanes: number;
+}
+
 /** A batch of which this worker holds chunks. */
 export interface Lane {
   readonly batch: RunningBatch;
+  readonly load: OwnerLoad;
   readonly queues: Map<string, ModelQueue>;
   /** Every chunk held, also those whose lines are all taken. */
   readonly runs: Set<ChunkRun>;
   readonly flying: Set<Line>;
+  /** True where the store has chunks of the batch that nobody had claimed when one was claimed last. */
+  hasMore: boolean;
   /** True once the batch stopped: nothing more is sent, the chunks go back when nothing flies. */
   stopping: boolean;
 }
@@ -36,16 +48,19 @@ export interface Lanes {
   countUntaken(): HeldChunks[];
   /** Bytes held in memory. */
   readonly heldBytes: number;
-  /** The highest priority among lanes with ready lines, or −Infinity. */
-  readonly topPriority: number;
+  /** By owner, the highest priority among lanes with ready lines; owners without any are missing. */
+  topPriorities(): ReadonlyMap<string, number>;
+  /** True where a batch has chunks left, but none here with lines that were not taken yet. Looks at every lane. */
+  hasDry(): boolean;
   /** Takes a chunk on. Into a lane that stops it goes as a stopped one, to be given back with it. */
   addRun(run: ChunkRun): void;
   removeRun(run: ChunkRun): void;
   /** A line may be sent (again). */
   putBack(line: Line): void;
   /**
-   * Takes the next line and counts it as flying: of the highest priority; among those of the batch with the
-   * fewest in flight, then of the nearest deadline; within a batch of the model with the fewest in flight.
+   * Takes the next line and counts it as flying: of the owner with the fewest in flight for its weight, then of the one
+   * that waits the longest; of its batches of the highest priority; among those of the one with the fewest in flight, then of
+   * the nearest deadline; within a batch of the model with the fewest in flight.
    */
   takeNext(isOpen: (model: string) => boolean): Line | null;
   /** A taken line's attempt ended. */
@@ -58,6 +73,8 @@ export interface Lanes {
 
 export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
   const lanes = new Map<string, Lane>();
+  const loads = new Map<string, OwnerLoad>();
+  let turn = 0;
   let readyLines = 0;
   let heldBytes = 0;
   let spentRuns = 0;
@@ -66,6 +83,22 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
     let queue = lane.queues.get(model);
     if (queue === undefined) lane.queues.set(model, (queue = { model, runs: [], again: [], inFlight: 0 }));
     return queue;
+  }
+
+  function newLane(batch: RunningBatch): Lane {
+    let load = loads.get(batch.owner);
+    if (load === undefined)
+      loads.set(batch.owner, (load = { weight: 1, inFlight: 0, lastTurn: 0, lanes: 0 }));
+    load.lanes++;
+    return {
+      batch,
+      load,
+      queues: new Map(),
+      runs: new Set(),
+      flying: new Set(),
+      hasMore: false,
+      stopping: false,
+    };
   }
 
   function dropReady(queue: ModelQueue, run: ChunkRun): void {
@@ -108,19 +141,25 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
     get heldBytes() {
       return heldBytes;
     },
-    get topPriority() {
-      let top = -Infinity;
-      for (const lane of lanes.values()) {
-        if (lane.batch.priority > top && [...lane.queues.values()].some(hasLines)) top = lane.batch.priority;
+    topPriorities() {
+      const tops = new Map<string, number>();
+      for (const { batch, queues } of lanes.values()) {
+        if (batch.priority <= (tops.get(batch.owner) ?? -Infinity)) continue;
+        if ([...queues.values()].some(hasLines)) tops.set(batch.owner, batch.priority);
       }
-      return top;
+      return tops;
+    },
+    hasDry() {
+      for (const { hasMore, stopping, queues } of lanes.values()) {
+        if (hasMore && !stopping && ![...queues.values()].some(({ runs }) => runs.length > 0)) return true;
+      }
+      return false;
     },
     addRun(run) {
       let lane = lanes.get(run.batch.id);
-      if (lane === undefined) {
-        lane = { batch: run.batch, queues: new Map(), runs: new Set(), flying: new Set(), stopping: false };
-        lanes.set(run.batch.id, lane);
-      }
+      if (lane === undefined) lanes.set(run.batch.id, (lane = newLane(run.batch)));
+      lane.load.weight = run.batch.weight;
+      lane.hasMore = run.hasMore;
       lane.runs.add(run);
       windows.addRun(run);
       heldBytes += run.bytes;
@@ -157,6 +196,8 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       readyLines--;
       queue.inFlight++;
       lane.flying.add(line);
+      lane.load.inFlight++;
+      lane.load.lastTurn = ++turn;
       windows.began(queue.model);
       suspects.took();
       return line;
@@ -166,6 +207,7 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       if (lane === undefined || !lane.flying.delete(line)) return;
       const queue = queueOf(lane, line.run.model);
       queue.inFlight--;
+      lane.load.inFlight--;
       windows.ended(queue.model);
       suspects.landed();
       dropIfIdle(lane, queue);
@@ -180,7 +222,10 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
     removeIfEmpty(lane) {
       if (lane.runs.size > 0 || lane.flying.size > 0) return;
       // Another one of the same batch may have begun since.
-      if (lanes.get(lane.batch.id) === lane) lanes.delete(lane.batch.id);
+      if (lanes.get(lane.batch.id) !== lane) return;
+      lanes.delete(lane.batch.id);
+      lane.load.lanes--;
+      if (lane.load.lanes === 0) loads.delete(lane.batch.owner);
     },
   };
 }
@@ -234,6 +279,10 @@ function pick(
 }
 
 function goesBefore(a: Lane, b: Lane): boolean {
+  if (a.load !== b.load) {
+    const difference = a.load.inFlight * b.load.weight - b.load.inFlight * a.load.weight;
+    return difference === 0 ? a.load.lastTurn < b.load.lastTurn : difference < 0;
+  }
   if (a.batch.priority !== b.batch.priority) return a.batch.priority > b.batch.priority;
   if (a.flying.size !== b.flying.size) return a.flying.size < b.flying.size;
   return a.batch.expiresAt < b.batch.expiresAt;

@@ -12,6 +12,7 @@ import {
   aChunk,
   aFile,
   anEvent,
+  anOwner,
   aSegment,
   claim,
   failOf,
@@ -53,7 +54,8 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
     const format = n % 3 === 0 ? 'anthropic' : 'openai';
     const counts = { total: m % 5, completed: 0, failed: 0 };
     const times = { createdAt: T0 + (m % 2), expiresAt: T0 + 10 + (m % 4) };
-    const batch = aBatch({ ...times, priority: n % 2, format, counts });
+    const owner = n % 4 === 0 ? 'bob' : 'ann';
+    const batch = aBatch({ ...times, owner, priority: n % 2, format, counts });
     const event = anEvent(batch, 'batch.queued', T0 + (m % 3), ['http://a', 'http://b'].slice(0, n % 3));
     batches.push(batch.id);
     await both((store) => store.createBatch(batch, event));
@@ -106,6 +108,10 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
       store.listBatchesBefore('ann', id, 1 + (m % 4), n % 2 === 0 ? 'openai' : 'anthropic'),
     );
   },
+  async putOwner({ both }, n, m) {
+    const owner = anOwner({ name: n % 2 === 0 ? 'bob' : 'ann', weight: 1 + (m % 3) });
+    await both((store) => store.putOwner(owner));
+  },
   expire: ({ both }, n) => both((store) => store.expireBatches(T0 + 9 + (n % 6))),
   die: ({ both }, n) => both((store) => (n % 3 === 0 ? store.releaseDeadLeases(T0) : store.ping())),
 };
@@ -119,11 +125,11 @@ const CHUNK_ACTIONS: Readonly<Record<string, Action>> = {
       limit: 1 + (n % 4),
       perModel: 1 + (m % 3),
       held,
-      idleBatchesOnly: n % 5 === 0,
-      minPriority: m % 4 === 0 ? 1 : 0,
+      oneEachExcept: n % 5 === 0 ? new Set(held.map(({ batchId }) => batchId)) : null,
+      above: new Map(m % 4 === 0 ? [['ann', 0]] : []),
     };
     const claimed = await both(async (store) =>
-      (await claim(store, query)).map(({ batch, chunk }) => ({ batch, chunk: { ...chunk } })),
+      (await claim(store, query)).map((claimed) => ({ ...claimed, chunk: { ...claimed.chunk } })),
     );
     claims.push(...(claimed?.[0] ?? []));
   },

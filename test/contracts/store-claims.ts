@@ -1,8 +1,11 @@
 import { describe, expect } from 'vitest';
-import type { ChunkClaim } from '../../src/engine/ports.ts';
+import type { Batch } from '../../src/engine/batch.ts';
+import type { NewChunk } from '../../src/engine/chunk.ts';
+import type { ChunkClaim, Store } from '../../src/engine/ports.ts';
 import {
   aBlob,
   aChunk,
+  anOwner,
   batchIn,
   chunksOf,
   claim,
@@ -13,14 +16,30 @@ import {
 } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 
+/** The names of batches, by their ids. */
+const NAMES = new Map<string, string>();
+
+/** Starts a batch whose chunks `names` shows by `name`. */
+async function start(
+  store: Store,
+  name: string,
+  fields: Partial<Batch> = {},
+  chunks: readonly NewChunk[] = chunksOf(1),
+): Promise<Batch> {
+  const batch = await startBatch(store, fields, chunks);
+  NAMES.set(batch.id, name);
+  return batch;
+}
+
 const names = (claims: readonly ChunkClaim[]) =>
-  claims.map(({ batch, chunk }) => `${batch.owner} ${chunk.number}`);
+  claims.map(({ batch, chunk }) => `${NAMES.get(batch.id)} ${chunk.number}`);
 
 /** Which chunks are handed out, and to whom. */
 export function describeClaims(it: StoreIt): void {
   describe('claims of chunks', () => {
     describeContents(it);
     describeOrder(it);
+    describeOwners(it);
     describeLimits(it);
     describeRelease(it);
   });
@@ -31,7 +50,15 @@ function describeContents(it: StoreIt): void {
     const batch = await startBatch(store, { priority: 3 });
     const [first] = await claim(store);
     const { id, owner, endpoint, priority, expiresAt } = batch;
-    expect(first?.batch).toEqual({ id, owner, endpoint, priority, expiresAt, input: aBlob('the input') });
+    expect(first?.batch).toEqual({
+      id,
+      owner,
+      endpoint,
+      priority,
+      expiresAt,
+      input: aBlob('the input'),
+      weight: 1,
+    });
     expect(first?.chunk).toMatchObject({
       batchId: id,
       number: 0,
@@ -65,16 +92,16 @@ function describeContents(it: StoreIt): void {
 
 function describeOrder(it: StoreIt): void {
   it('take the highest priority first, whatever is claimed of it', async ({ store }) => {
-    await startBatch(store, { owner: 'low', priority: -1 }, chunksOf(2));
-    await startBatch(store, { owner: 'high', priority: 1 }, chunksOf(3));
+    await start(store, 'low', { priority: -1 }, chunksOf(2));
+    await start(store, 'high', { priority: 1 }, chunksOf(3));
     expect(names(await claim(store))).toEqual(['high 0', 'high 1', 'high 2', 'low 0', 'low 1']);
   });
 
   it('take turns between batches of one priority, also within one call, the nearest deadline first', async ({
     store,
   }) => {
-    await startBatch(store, { owner: 'late', expiresAt: T0 + 20 }, chunksOf(3));
-    await startBatch(store, { owner: 'soon', expiresAt: T0 + 10 }, chunksOf(3));
+    await start(store, 'late', { expiresAt: T0 + 20 }, chunksOf(3));
+    await start(store, 'soon', { expiresAt: T0 + 10 }, chunksOf(3));
     expect(names(await claim(store, { limit: 5 }))).toEqual([
       'soon 0',
       'late 0',
@@ -85,10 +112,56 @@ function describeOrder(it: StoreIt): void {
   });
 
   it('take the batch first of which the fewest chunks are claimed', async ({ store }) => {
-    await startBatch(store, { owner: 'large' }, chunksOf(10));
+    await start(store, 'large', {}, chunksOf(10));
     await claim(store, { limit: 4 });
-    await startBatch(store, { owner: 'small' }, chunksOf(2));
+    await start(store, 'small', {}, chunksOf(2));
     expect(names(await claim(store, { limit: 3 }))).toEqual(['small 0', 'small 1', 'large 4']);
+  });
+}
+
+function describeOwners(it: StoreIt): void {
+  it('take turns between owners, however many batches each has and whatever their priorities are', async ({
+    store,
+  }) => {
+    await start(store, 'ann 1', { priority: 9, expiresAt: T0 + 10 }, chunksOf(2));
+    await start(store, 'ann 2', { priority: 9, expiresAt: T0 + 10 }, chunksOf(2));
+    await start(store, 'bob', { owner: 'bob', expiresAt: T0 + 20 }, chunksOf(3));
+    const order = ['ann 1 0', 'bob 0', 'ann 2 0', 'bob 1', 'ann 1 1', 'bob 2', 'ann 2 1'];
+    expect(names(await claim(store, { limit: 3 }))).toEqual(order.slice(0, 3));
+    expect(names(await claim(store))).toEqual(order.slice(3));
+  });
+
+  it('give owners shares by their weights, which the claims carry', async ({ store }) => {
+    await store.putOwner(anOwner({ name: 'bob', weight: 3 }));
+    await start(store, 'ann', { expiresAt: T0 + 10 }, chunksOf(9));
+    await start(store, 'bob', { owner: 'bob', expiresAt: T0 + 20 }, chunksOf(9));
+    const claims = await claim(store, { limit: 8 });
+    expect(names(claims).map((name) => name.slice(0, 3))).toEqual([
+      'ann',
+      'bob',
+      'bob',
+      'bob',
+      'ann',
+      'bob',
+      'bob',
+      'bob',
+    ]);
+    expect(new Set(claims.map(({ batch }) => `${batch.owner} ${batch.weight}`))).toEqual(
+      new Set(['ann 1', 'bob 3']),
+    );
+  });
+
+  it('let the nearest deadline decide between owners who hold as much', async ({ store }) => {
+    await start(store, 'late', { owner: 'a', priority: 1, expiresAt: T0 + 20 });
+    await start(store, 'soon', { owner: 'b', expiresAt: T0 + 10 });
+    expect(names(await claim(store))).toEqual(['soon 0', 'late 0']);
+  });
+
+  it('go on with the others where an owner has nothing that may be taken', async ({ store }) => {
+    const held = await start(store, 'held', { owner: 'a' }, chunksOf(3));
+    await start(store, 'free', { owner: 'b' }, chunksOf(2));
+    const query = { perModel: 2, held: [{ batchId: held.id, model: 'small', chunks: 2 }] };
+    expect(names(await claim(store, query))).toEqual(['free 0', 'free 1']);
   });
 }
 
@@ -103,10 +176,10 @@ function describeLimits(it: StoreIt): void {
     store,
   }) => {
     const chunks = ['a', 'a', 'a', 'b', 'a', 'b'].map((model, number) => aChunk(number, { model }));
-    await startBatch(store, { owner: 'one' }, chunks);
+    await start(store, 'one', {}, chunks);
     expect(names(await claim(store, { perModel: 1 }))).toEqual(['one 0', 'one 3']);
     expect(names(await claim(store, { perModel: 2, limit: 1 }))).toEqual(['one 1']);
-    await startBatch(store, { owner: 'two' }, chunks);
+    await start(store, 'two', {}, chunks);
     expect(names(await claim(store, { perModel: 2 }))).toEqual([
       'two 0',
       'two 1',
@@ -122,8 +195,8 @@ function describeLimits(it: StoreIt): void {
     store,
   }) => {
     const chunks = ['a', 'a', 'a', 'b', 'a', 'b'].map((model, number) => aChunk(number, { model }));
-    const one = await startBatch(store, { owner: 'one', expiresAt: T0 + 10 }, chunks);
-    const two = await startBatch(store, { owner: 'two', expiresAt: T0 + 20 }, chunks);
+    const one = await start(store, 'one', { expiresAt: T0 + 10 }, chunks);
+    const two = await start(store, 'two', { expiresAt: T0 + 20 }, chunks);
     const held = (batchId: string, model: string, count: number) => ({ batchId, model, chunks: count });
     const query = { perModel: 2, held: [held(one.id, 'a', 2), held(one.id, 'b', 1), held(two.id, 'a', 9)] };
     expect(names(await claim(store, query))).toEqual(['one 3', 'two 3', 'two 5']);
@@ -134,20 +207,32 @@ function describeLimits(it: StoreIt): void {
     expect(await claim(store, { perModel: 0 })).toEqual([]);
   });
 
-  it('may be asked for one chunk of each batch of which none is claimed', async ({ store }) => {
-    await startBatch(store, { owner: 'busy' }, chunksOf(3));
-    await claim(store, { limit: 1 });
-    await startBatch(store, { owner: 'idle', expiresAt: T0 + 10 }, chunksOf(3));
-    await startBatch(store, { owner: 'also idle', expiresAt: T0 + 20 }, chunksOf(3));
-    expect(names(await claim(store, { idleBatchesOnly: true }))).toEqual(['idle 0', 'also idle 0']);
-    expect(await claim(store, { idleBatchesOnly: true })).toEqual([]);
+  it('may be asked for one chunk of each batch but some', async ({ store }) => {
+    const busy = await start(store, 'busy', {}, chunksOf(3));
+    await start(store, 'idle', { expiresAt: T0 + 10 }, chunksOf(3));
+    await start(store, 'also idle', { expiresAt: T0 + 20 }, chunksOf(2));
+    const query = { oneEachExcept: new Set([busy.id]) };
+    expect(names(await claim(store, query))).toEqual(['idle 0', 'also idle 0']);
+    expect(names(await claim(store, query))).toEqual(['idle 1', 'also idle 1']);
+    expect(names(await claim(store, { oneEachExcept: new Set() }))).toEqual(['busy 0', 'idle 2']);
+    expect(names(await claim(store))).toEqual(['busy 1', 'busy 2']);
   });
 
-  it('may be asked for batches of at least a priority', async ({ store }) => {
-    await startBatch(store, { owner: 'low', priority: 0 });
-    await startBatch(store, { owner: 'high', priority: 5 });
-    expect(names(await claim(store, { minPriority: 5 }))).toEqual(['high 0']);
-    expect(names(await claim(store, { minPriority: 1 }))).toEqual([]);
+  it('may be asked for batches above a priority, of each owner another one', async ({ store }) => {
+    await start(store, 'low', { priority: 0 });
+    await start(store, 'high', { priority: 5 });
+    await start(store, 'another', { owner: 'bob', priority: -5 });
+    expect(names(await claim(store, { above: new Map([['ann', 5]]), limit: 1 }))).toEqual(['another 0']);
+    expect(names(await claim(store, { above: new Map([['ann', 5]]) }))).toEqual([]);
+    expect(names(await claim(store, { above: new Map([['ann', 4]]) }))).toEqual(['high 0']);
+    expect(names(await claim(store, { above: new Map([['ann', -101]]) }))).toEqual(['low 0']);
+  });
+
+  it('tell whether chunks of the batch are left that nobody has claimed', async ({ store }) => {
+    await start(store, 'one', {}, chunksOf(3));
+    const more = async (limit: number) => (await claim(store, { limit })).map(({ hasMore }) => hasMore);
+    expect(await more(2)).toEqual([true, true]);
+    expect(await more(1)).toEqual([false]);
   });
 }
 

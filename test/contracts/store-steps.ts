@@ -1,8 +1,11 @@
 import { describe, expect } from 'vitest';
+import type { Batch } from '../../src/engine/batch.ts';
+import type { BatchStep } from '../../src/engine/ports.ts';
 import {
   aBlob,
   aFile,
   anEvent,
+  anOwner,
   batchIn,
   chunksOf,
   claim,
@@ -45,6 +48,31 @@ function describeClaiming(it: StoreIt): void {
       order.push(step.batch.id);
     }
     expect(order).toEqual([urgent.id, soon.id, late.id]);
+  });
+
+  it('are claimed of the owner with the fewest under way for its weight, then by deadline', async ({
+    store,
+  }) => {
+    await store.putOwner(anOwner({ name: 'bob', weight: 2 }));
+    const create = async (owner: string, fields: Partial<Batch> = {}) =>
+      await createBatch(store, { owner, expiresAt: T0 + 20, ...fields });
+    for (let i = 0; i < 3; i++) await create('ann', { priority: 9, expiresAt: T0 + 10 });
+    for (let i = 0; i < 3; i++) await create('bob');
+    const order: string[] = [];
+    const steps: BatchStep[] = [];
+    const next = async () => {
+      const step = await store.claimBatchStep('w', T0);
+      if (step === null) return;
+      order.push(step.batch.owner);
+      steps.push(step);
+    };
+    for (let i = 0; i < 4; i++) await next();
+    expect(order).toEqual(['ann', 'bob', 'bob', 'ann']);
+    for (const step of steps.filter(({ batch }) => batch.owner === 'ann')) {
+      await store.failBatch(failOf(step));
+    }
+    await next();
+    expect(order.at(-1)).toBe('ann');
   });
 
   for (const situation of ['in_progress', 'completed', 'failed', 'expired', 'cancelled'] as const) {

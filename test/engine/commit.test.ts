@@ -53,7 +53,7 @@ async function claimChunk(engine: Engine): Promise<ChunkRun> {
   const step = await ctx.store.claimBatchStep('w', now);
   if (step === null) throw new Error('there is no batch to prepare');
   await prepareBatch(ctx, step, new AbortController().signal);
-  const limits = { limit: 1, perModel: 9, held: [], idleBatchesOnly: false, minPriority: -100 };
+  const limits = { limit: 1, perModel: 9, held: [], oneEachExcept: null, above: new Map() };
   const [claim] = await ctx.store.claimChunks({ worker: 'w', now, ...limits });
   if (claim === undefined) throw new Error('there is no chunk to claim');
   return await ChunkRun.open(ctx, claim, 0);

@@ -10,6 +10,7 @@ import { newEventId } from '../../src/engine/event.ts';
 import type { EventType, NewEvent, PlainTarget } from '../../src/engine/event.ts';
 import { newFileId } from '../../src/engine/file.ts';
 import type { BlobRef, FileRecord } from '../../src/engine/file.ts';
+import type { Owner } from '../../src/engine/owner.ts';
 import type { BatchStep, ChunkClaim, ChunkRef, ClaimChunksQuery, Store } from '../../src/engine/ports.ts';
 
 /** The time of the tests: milliseconds. */
@@ -269,6 +270,18 @@ export async function readBatch(store: Store, id: string, owner = 'ann'): Promis
   return batch;
 }
 
+/** An owner of whom nothing was set but these fields. */
+export function anOwner(fields: Partial<Owner> & Pick<Owner, 'name'>): Owner {
+  return {
+    weight: 1,
+    requestsPerMinute: null,
+    maxStoredBytes: null,
+    maxQueuedLines: null,
+    maxLiveBatches: null,
+    ...fields,
+  };
+}
+
 /** Claims chunks for `worker`, without limits but those given. */
 export async function claim(
   store: Store,
@@ -280,8 +293,8 @@ export async function claim(
     limit: 1000,
     perModel: 1000,
     held: [],
-    idleBatchesOnly: false,
-    minPriority: -100,
+    oneEachExcept: null,
+    above: new Map(),
     ...query,
   });
 }

@@ -51,7 +51,7 @@ export function inputLines(count: number, prefix = 'line-'): string[] {
   return Array.from({ length: count }, (_, i) => inputLine(`${prefix}${i + 1}`));
 }
 
-/** Uploads lines and creates a batch over them. */
+/** Uploads lines and creates a batch over them, both for `options.owner`. */
 export async function submit(
   engine: Engine,
   lines: readonly string[] | string,
@@ -59,7 +59,7 @@ export async function submit(
 ): Promise<Batch> {
   const text = typeof lines === 'string' ? lines : lines.map((line) => `${line}\n`).join('');
   const file = await engine.files.upload({
-    owner: OWNER,
+    owner: options.owner ?? OWNER,
     filename: 'input.jsonl',
     purpose: 'batch',
     source: bytesOf(text),

@@ -113,6 +113,20 @@ describe('claims of chunks for a worker', () => {
     await vi.waitFor(() => expect(held()).toBe(13));
   });
 
+  it('take the next chunk of a batch that has run dry, also while others have lines in plenty', async () => {
+    const { claims, windows, start, lanes, take } = setUp();
+    windows.noteAnswer('m');
+    await start(9);
+    await start(20, { lines: 10 });
+    await claims.refill();
+    const small = [...lanes.all.values()].at(-1);
+    const left = () => lanes.countUntaken().find(({ batchId }) => batchId === small?.batch.id)?.chunks ?? 0;
+    while (left() > 0) take(1);
+    expect(lanes.readyLines).toBeGreaterThan(64 + 256);
+    claims.refillIfHungry();
+    await vi.waitFor(() => expect(left()).toBe(1));
+  });
+
   it('hold one chunk with lines left of a model whose upstream is down, and go on with others', async () => {
     const { claims, gates, windows, start, lanes } = setUp();
     gates.noteUnreachable('down', 'connect ECONNREFUSED');

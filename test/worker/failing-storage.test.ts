@@ -189,8 +189,8 @@ describe('an input that cannot be read', () => {
       limit: 8,
       perModel: 8,
       held: [],
-      idleBatchesOnly: false,
-      minPriority: -100,
+      oneEachExcept: null,
+      above: new Map(),
     });
     expect(claims.map(({ chunk }) => chunk.crashes)).toEqual([0]);
   });

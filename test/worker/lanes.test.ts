@@ -13,12 +13,17 @@ function fakeRun(options: {
   model?: string;
   priority?: number;
   expiresAt?: number;
+  owner?: string;
+  weight?: number;
+  hasMore?: boolean;
 }): ChunkRun {
   const { batch, lines = 1, model = 'm', priority = 0, expiresAt = 1000 } = options;
+  const { owner = 'ann', weight = 1, hasMore = false } = options;
   let left = lines;
   const run = {
-    batch: { id: batch, priority, expiresAt },
+    batch: { id: batch, owner, weight, priority, expiresAt },
     model,
+    hasMore,
     nextSuspicion: 'free',
     bytes: lines * 10,
     stopped: false,
@@ -103,26 +108,88 @@ describe('picking the next line', () => {
   });
 });
 
+describe('picking among owners', () => {
+  const createThem = () => createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
+
+  it('keeps as many in flight of each, however many batches each has and whatever their priorities are', () => {
+    const lanes = createThem();
+    lanes.addRun(fakeRun({ batch: 'a1', lines: 9, priority: 9 }));
+    lanes.addRun(fakeRun({ batch: 'a2', lines: 9 }));
+    lanes.addRun(fakeRun({ batch: 'b', owner: 'bob', lines: 9 }));
+    expect(takeBatches(lanes, 6)).toEqual(['a1', 'b', 'a1', 'b', 'a1', 'b']);
+  });
+
+  it('gives each as much as its weight says', () => {
+    const lanes = createThem();
+    lanes.addRun(fakeRun({ batch: 'a', lines: 99 }));
+    lanes.addRun(fakeRun({ batch: 'b', owner: 'bob', weight: 3, lines: 99 }));
+    const taken = takeBatches(lanes, 40);
+    expect([taken.filter((id) => id === 'a').length, taken.filter((id) => id === 'b').length]).toEqual([
+      10, 30,
+    ]);
+  });
+
+  it('heeds a new weight from the next chunk on', () => {
+    const lanes = createThem();
+    lanes.addRun(fakeRun({ batch: 'a', lines: 99 }));
+    lanes.addRun(fakeRun({ batch: 'b', owner: 'bob', lines: 5 }));
+    takeBatches(lanes, 4);
+    lanes.addRun(fakeRun({ batch: 'b', owner: 'bob', weight: 4, lines: 9 }));
+    expect(takeBatches(lanes, 6)).toEqual(Array(6).fill('b'));
+  });
+
+  it('lets each wait its turn where all have as much: with fewer slots than owners none is left out', () => {
+    const lanes = createThem();
+    for (const owner of ['x', 'y', 'z']) {
+      lanes.addRun(fakeRun({ batch: `${owner}1`, owner, lines: 2, priority: owner === 'x' ? 9 : 0 }));
+    }
+    const order: string[] = [];
+    for (let i = 0; i < 6; i++) {
+      const line = lanes.takeNext(open) as Line;
+      order.push(line.run.batch.owner);
+      lanes.landed(line);
+    }
+    expect(order).toEqual(['x', 'y', 'z', 'x', 'y', 'z']);
+  });
+});
+
 describe('the figures of the lanes', () => {
   it('count ready lines, held bytes and the top priority through take, put back, stop and removal', () => {
     const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
     const run = fakeRun({ batch: 'b', lines: 3, priority: 7 });
     lanes.addRun(run);
-    expect([lanes.readyLines, lanes.heldBytes, lanes.topPriority]).toEqual([3, 30, 7]);
+    lanes.addRun(fakeRun({ batch: 'c', priority: 3 }));
+    expect([lanes.readyLines, lanes.heldBytes]).toEqual([4, 40]);
+    expect(lanes.topPriorities()).toEqual(new Map([['ann', 7]]));
     const line = lanes.takeNext(open) as Line;
-    expect(lanes.readyLines).toBe(2);
+    expect(lanes.readyLines).toBe(3);
     lanes.landed(line);
     lanes.putBack(line);
-    expect(lanes.readyLines).toBe(3);
+    expect(lanes.readyLines).toBe(4);
     const lane = lanes.all.get('b');
     if (lane === undefined) return expect.unreachable();
     lanes.stop(lane);
-    expect([lanes.readyLines, lanes.heldBytes, lanes.topPriority]).toEqual([0, 30, -Infinity]);
+    expect([lanes.readyLines, lanes.heldBytes]).toEqual([1, 40]);
+    expect(lanes.topPriorities()).toEqual(new Map([['ann', 3]]));
     lanes.putBack(line);
-    expect(lanes.readyLines).toBe(0);
+    expect(lanes.readyLines).toBe(1);
     lanes.removeRun(run);
     lanes.removeIfEmpty(lane);
-    expect([lanes.heldBytes, lanes.all.size]).toEqual([0, 0]);
+    expect([lanes.heldBytes, lanes.all.size]).toEqual([10, 1]);
+  });
+
+  it('tell whether a batch has chunks left in the store, but no lines here that were not taken yet', () => {
+    const lanes = createLanes(createSuspects(), createModelWindows({ maxConcurrency: 64 }));
+    const run = fakeRun({ batch: 'b', lines: 2, hasMore: true });
+    lanes.addRun(run);
+    lanes.addRun(fakeRun({ batch: 'last' }));
+    takeBatches(lanes, 2);
+    expect(lanes.hasDry()).toBe(false);
+    takeBatches(lanes, 1);
+    expect(lanes.hasDry()).toBe(true);
+    lanes.addRun(fakeRun({ batch: 'b', hasMore: false }));
+    takeBatches(lanes, 1);
+    expect(lanes.hasDry()).toBe(false);
   });
 
   it('count no lines of a chunk that arrives for a batch that stopped, and send none', () => {

@@ -41,8 +41,8 @@ async function accusedStorage(clock: FakeClock) {
     limit: 1,
     perModel: 1,
     held: [],
-    idleBatchesOnly: false,
-    minPriority: -100,
+    oneEachExcept: null,
+    above: new Map(),
   };
   for (let deaths = 0; deaths < 2; deaths++) {
     const [claim] = await storage.store.claimChunks({ ...query, now: clock.now() });

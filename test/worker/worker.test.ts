@@ -7,6 +7,7 @@ import type { Worker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import { createRecordingLog } from '../helpers/recording-log.ts';
 import { answer, createScriptedUpstream, unreachable } from '../helpers/scripted-upstream.ts';
+import { anOwner } from '../helpers/store-fixtures.ts';
 import {
   createTestEngine,
   inputLine,
@@ -83,6 +84,41 @@ describe('the request slots', () => {
     );
     expect(answered).toBeLessThan(1500);
   });
+
+  it.each([
+    { weight: 1, least: 28, most: 50 },
+    { weight: 3, least: 8, most: 25 },
+  ])(
+    'are shared by owners, whatever their batches are like: weight $weight',
+    async ({ weight, least, most }) => {
+      const storage = createMemoryStorage();
+      await storage.store.putOwner(anOwner({ name: 'other', weight }));
+      const upstream = createScriptedUpstream(() => 'hold');
+      const engine = await startEngine({ storage, upstream }, 8);
+      for (let i = 0; i < 4; i++) await submit(engine, inputLines(300, 'many-'), { priority: 9 });
+      await vi.waitFor(() => expect(upstream.held).toHaveLength(8));
+      // Chunks of a few lines, as large lines make them.
+      const filler = 'x'.repeat(900_000);
+      const large = Array.from({ length: 40 }, (_, i) =>
+        inputLine(`a${i}`, { body: JSON.stringify({ model: 'm', filler }) }),
+      );
+      const other = await submit(engine, large, { owner: 'other' });
+      await vi.waitFor(async () =>
+        expect((await engine.batches.get('other', other.id)).status).toBe('in_progress'),
+      );
+      const isOther = ({ body }: { readonly body: string }) => body.length > 900_000;
+      let many = 0;
+      while (upstream.requests.filter(isOther).length < 40) {
+        const [oldest] = upstream.held;
+        if (oldest === undefined) break;
+        if (!isOther(oldest.request) && upstream.requests.some(isOther)) many++;
+        oldest.settle(answer({}));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      expect(many).toBeGreaterThan(least);
+      expect(many).toBeLessThan(most);
+    },
+  );
 
   it('go to a higher priority first', async () => {
     const upstream = createScriptedUpstream(() => 'hold');

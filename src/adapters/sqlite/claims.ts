@@ -2,6 +2,8 @@ import type { Database } from 'better-sqlite3';
 import { createClaimRoom } from '../../engine/claim-room.ts';
 import type { ClaimRoom } from '../../engine/claim-room.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, RunningBatch, Store } from '../../engine/ports.ts';
+import { createOwnerTurns } from '../../engine/owner-turns.ts';
+import type { OwnerShare } from '../../engine/owner-turns.ts';
 import { transaction } from './transaction.ts';
 
 export type ClaimVerbs = Pick<Store, 'claimChunks' | 'releaseChunks' | 'findStoppedBatches'>;
@@ -18,7 +20,6 @@ export function createClaimVerbs(db: Database): ClaimVerbs {
       where b.chunks_claimed > 0
         and b.status <> 'in_progress'
         and exists (select 1 from chunks c where c.batch = b.seq and c.state = 'claimed' and c.worker = ?)
-      order by b.seq
       `,
     )
     .pluck();
@@ -31,22 +32,58 @@ export function createClaimVerbs(db: Database): ClaimVerbs {
 }
 
 function createClaimChunks(db: Database): (query: ClaimChunksQuery) => ChunkClaim[] {
+  const shares = createReadShares(db);
   const findNext = createFindNextChunk(db);
   const hold = createHoldChunk(db);
   // One chunk at a time: each is chosen from counts that include the ones before it, which is what makes the
   // choice fair, and costs some 20 µs. Ranking all ready chunks by window functions reads every one of them.
   return transaction(db, (query: ClaimChunksQuery): ChunkClaim[] => {
-    const progress = { room: createClaimRoom(query), passed: new Map<number, number>() };
+    const progress: ClaimProgress = {
+      room: createClaimRoom(query),
+      passed: new Map(),
+      except: query.oneEachExcept === null ? null : new Set(query.oneEachExcept),
+    };
+    const take = createOwnerTurns(shares(), (owner) => findNext(owner, query, progress));
     const claims: ChunkClaim[] = [];
     while (claims.length < query.limit) {
-      const next = findNext(query, progress);
+      const next = take();
       if (next === null) break;
-      const claim = hold(query.worker, next.batch, next.number);
+      const claim = hold(query.worker, next.seq, next.number);
       progress.room.take(claim.batch.id, claim.chunk.model);
+      progress.except?.add(claim.batch.id);
       claims.push(claim);
     }
     return claims;
   });
+}
+
+/** Reads which owners have batches with ready chunks, and how many chunks of each are claimed. */
+function createReadShares(db: Database): () => OwnerShare[] {
+  // From one owner to the next: an owner may have thousands of batches.
+  const read = db.prepare<[], OwnerShare>(`
+    with recursive active (owner) as (
+      select min(owner) from batches where status = 'in_progress' and chunks_claimed < chunks_left
+      union all
+      select (
+        select min(b.owner)
+        from batches b
+        where b.status = 'in_progress' and b.chunks_claimed < b.chunks_left and b.owner > active.owner
+      )
+      from active
+      where active.owner is not null
+    )
+    select
+      active.owner,
+      coalesce(o.weight, 1) as weight,
+      coalesce(
+        (select sum(b.chunks_claimed) from batches b where b.owner = active.owner and b.chunks_claimed > 0),
+        0
+      ) as held
+    from active
+      left join owners o on o.owner = active.owner
+    where active.owner is not null
+  `);
+  return () => read.all();
 }
 
 /** What one claim knows from the chunks that it has looked at. */
@@ -54,27 +91,31 @@ interface ClaimProgress {
   readonly room: ClaimRoom;
   /** By batch: up to this number no chunk can be claimed any more, for room never grows within a claim. */
   readonly passed: Map<number, number>;
+  /** Batches of which no chunk may be taken, those of which one was taken included; null: several may be taken of each. */
+  readonly except: Set<string> | null;
 }
 
 interface NextChunk {
-  readonly batch: number;
+  /** Of its batch. */
+  readonly seq: number;
+  readonly expiresAt: number;
   readonly number: number;
 }
 
-/** Finds the chunk to hand out next. */
+/** Finds the chunk of an owner to hand out next. */
 function createFindNextChunk(
   db: Database,
-): (query: ClaimChunksQuery, progress: ClaimProgress) => NextChunk | null {
+): (owner: string, query: ClaimChunksQuery, progress: ClaimProgress) => NextChunk | null {
   const candidates = db.prepare<
-    [{ readonly minPriority: number; readonly maxClaimed: number }],
-    { readonly seq: number; readonly id: string }
+    [{ readonly owner: string; readonly above: number }],
+    { readonly seq: number; readonly id: string; readonly expiresAt: number }
   >(`
-    select b.seq, b.id
+    select b.seq, b.id, b.expires_at as "expiresAt"
     from batches b
-    where b.status = 'in_progress'
+    where b.owner = :owner
+      and b.status = 'in_progress'
       and b.chunks_claimed < b.chunks_left
-      and b.priority >= :minPriority
-      and b.chunks_claimed <= :maxClaimed
+      and b.priority > :above
     order by b.priority desc, b.chunks_claimed, b.expires_at, b.seq
   `);
   // In order, past those of models without room. These are few, however many models there are: a model without room has
@@ -97,15 +138,18 @@ function createFindNextChunk(
     return null;
   }
 
-  return ({ idleBatchesOnly, minPriority }, progress) => {
-    const maxClaimed = idleBatchesOnly ? 0 : Number.MAX_SAFE_INTEGER;
-    for (const { seq, id } of candidates.iterate({ minPriority, maxClaimed })) {
+  return (owner, { above }, progress) => {
+    for (const { seq, id, expiresAt } of candidates.iterate({ owner, above: above.get(owner) ?? ALL })) {
+      if (progress.except?.has(id) === true) continue;
       const number = findInBatch(seq, id, progress);
-      if (number !== null) return { batch: seq, number };
+      if (number !== null) return { seq, expiresAt, number };
     }
     return null;
   };
 }
+
+/** Below every priority. */
+const ALL = Number.MIN_SAFE_INTEGER;
 
 interface ClaimedRow {
   readonly id: string;
@@ -125,6 +169,8 @@ interface ClaimedRow {
   readonly trying_deaths: number;
   readonly done: Uint8Array;
   readonly line_index: Uint8Array;
+  readonly weight: number;
+  readonly has_more: number;
 }
 
 /** Marks one chunk as claimed and reads what its worker needs. */
@@ -138,10 +184,12 @@ function createHoldChunk(db: Database): (worker: string, batch: number, number: 
   const get = db.prepare<[number, number], ClaimedRow>(`
     select
       b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_sha256, b.input_bytes,
-      c.model, c.line_count, c.first_line, c.bytes, c.epoch, c.crashes, c.trying, c.trying_deaths, c.done, i.line_index
+      c.model, c.line_count, c.first_line, c.bytes, c.epoch, c.crashes, c.trying, c.trying_deaths, c.done, i.line_index,
+      coalesce(o.weight, 1) as weight, b.chunks_claimed < b.chunks_left as has_more
     from chunks c
       join batches b on b.seq = c.batch
       join line_indexes i on i.batch = c.batch and i.chunk = c.number
+      left join owners o on o.owner = b.owner
     where c.batch = ? and c.number = ?
   `);
   return (worker, batch, number) => {
@@ -161,6 +209,7 @@ function toClaim(row: ClaimedRow, number: number): ChunkClaim {
     priority: row.priority,
     expiresAt: row.expires_at,
     input: { sha256: row.input_sha256, bytes: row.input_bytes },
+    weight: row.weight,
   };
   return {
     batch,
@@ -177,6 +226,7 @@ function toClaim(row: ClaimedRow, number: number): ChunkClaim {
       crashes: row.crashes,
       trying: row.trying === null ? null : { place: row.trying, deaths: row.trying_deaths },
     },
+    hasMore: row.has_more === 1,
   };
 }
 

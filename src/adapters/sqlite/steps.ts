@@ -2,6 +2,8 @@ import type { Database } from 'better-sqlite3';
 import { canTransition } from '../../engine/batch.ts';
 import type { BatchStatus } from '../../engine/batch.ts';
 import { newDoneBits } from '../../engine/chunk.ts';
+import { createOwnerTurns } from '../../engine/owner-turns.ts';
+import type { OwnerShare, Piece } from '../../engine/owner-turns.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
@@ -48,17 +50,15 @@ export function createStepVerbs(db: Database, reader: BatchReader, insertEvent: 
 }
 
 function createClaimStep(db: Database, reader: BatchReader): (worker: string) => BatchStep | null {
-  const findNext = db
-    .prepare<[], number>(
-      `
-      select seq
-      from batches
-      where status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0
-      order by priority desc, expires_at, seq
-      limit 1
-      `,
-    )
-    .pluck();
+  const shares = createReadShares(db);
+  const findNext = db.prepare<[string], Piece>(`
+    select seq, expires_at as "expiresAt"
+    from batches
+    where owner = ?
+      and status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0
+    order by priority desc, expires_at, seq
+    limit 1
+  `);
   const hold = db.prepare<
     [string, number],
     { readonly step_epoch: number; readonly input_sha256: string | null; readonly input_bytes: number | null }
@@ -70,7 +70,8 @@ function createClaimStep(db: Database, reader: BatchReader): (worker: string) =>
   `);
 
   return transaction(db, (worker: string): BatchStep | null => {
-    const seq = findNext.get();
+    const take = createOwnerTurns(shares(), (owner) => findNext.get(owner) ?? null);
+    const seq = take()?.seq;
     if (seq === undefined) return null;
     const row = hold.get(worker, seq);
     if (row === undefined) return null;
@@ -83,6 +84,35 @@ function createClaimStep(db: Database, reader: BatchReader): (worker: string) =>
       epoch,
     };
   });
+}
+
+/** Reads which owners have batches that wait for a step, and how many steps of each are under way. */
+function createReadShares(db: Database): () => OwnerShare[] {
+  // From one owner to the next: an owner may have thousands of batches.
+  const read = db.prepare<[], OwnerShare>(`
+    with recursive active (owner) as (
+      select min(owner)
+      from batches
+      where status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0
+      union all
+      select (
+        select min(b.owner)
+        from batches b
+        where b.status in ('validating', 'finalizing', 'cancelling') and b.step_worker is null and b.chunks_claimed = 0
+          and b.owner > active.owner
+      )
+      from active
+      where active.owner is not null
+    )
+    select
+      active.owner,
+      coalesce(o.weight, 1) as weight,
+      (select count(*) from batches b where b.owner = active.owner and b.step_worker is not null) as held
+    from active
+      left join owners o on o.owner = active.owner
+    where active.owner is not null
+  `);
+  return () => read.all();
 }
 
 /** Ends a `prepare` whose batch is no longer validating, so that the batch's next step can be claimed. */

@@ -3,9 +3,11 @@ import type { Batch, BatchFormat } from '../../../engine/batch.ts';
 import { newDoneBits } from '../../../engine/chunk.ts';
 import type { NewChunk } from '../../../engine/chunk.ts';
 import type { NewEvent } from '../../../engine/event.ts';
+import { createOwnerTurns } from '../../../engine/owner-turns.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';
+import { sharesOf } from './owners.ts';
 import { findBatch, liveBatch, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
@@ -95,9 +97,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
 
   return {
     async claimBatchStep() {
-      const [next] = [...state.batches.values()]
-        .filter(isStepWaiting)
-        .toSorted((a, b) => byPriority(a.batch, b.batch) || byDeadline(a.batch, b.batch));
+      const next = findNextStep(state);
       if (next === undefined) return null;
       next.stepHeld = true;
       next.stepEpoch++;
@@ -160,6 +160,21 @@ export function createStepVerbs(state: StoreState): StepVerbs {
       return 'ok';
     },
   };
+}
+
+function findNextStep(state: StoreState): BatchState | undefined {
+  const all = [...state.batches.values()];
+  const shares = sharesOf(state, all.filter(isStepWaiting), ({ stepHeld }) => (stepHeld ? 1 : 0));
+  const take = createOwnerTurns(shares, (owner) => {
+    const [first] = all
+      .map((found, seq) => ({ found, seq, expiresAt: found.batch.expiresAt }))
+      .filter(({ found }) => found.batch.owner === owner && isStepWaiting(found))
+      .toSorted(
+        (a, b) => byPriority(a.found.batch, b.found.batch) || byDeadline(a.found.batch, b.found.batch),
+      );
+    return first ?? null;
+  });
+  return take()?.found;
 }
 
 function isStepWaiting({ batch, stepHeld, chunks }: BatchState): boolean {

@@ -1,10 +1,8 @@
-import { createClaimRoom } from '../../../engine/claim-room.ts';
-import type { ClaimRoom } from '../../../engine/claim-room.ts';
 import { countDone, encodeSegmentLines, withDone } from '../../../engine/chunk.ts';
 import type { NewSegment } from '../../../engine/chunk.ts';
-import type { ChunkClaim, ChunkRef, ClaimChunksQuery, Fenced, Store } from '../../../engine/ports.ts';
+import type { ChunkRef, Fenced, Store } from '../../../engine/ports.ts';
 import { addUsage } from '../../../engine/usage.ts';
-import { byDeadline, byPriority } from './batches.ts';
+import { claimChunks } from './claims.ts';
 import { isChunkDone, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
@@ -45,19 +43,7 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
       const segments = state.batches.get(batchId)?.chunks.get(chunkNumber)?.segments ?? [];
       return segments.map(({ logPosition, lines }) => ({ chunkNumber, logPosition, lines }));
     },
-    async claimChunks(query) {
-      const room = createClaimRoom(query);
-      const claims: ChunkClaim[] = [];
-      while (claims.length < query.limit) {
-        const next = findNextChunk(state, query, room);
-        if (next === undefined) break;
-        room.take(next.found.batch.id, next.chunk.chunk.model);
-        next.chunk.worker = query.worker;
-        next.chunk.epoch++;
-        claims.push(toClaim(next));
-      }
-      return claims;
-    },
+    claimChunks: async (query) => claimChunks(state, query),
     async markTrying(ref, place): Promise<Fenced> {
       const found = findClaimed(ref);
       if (found === undefined) return 'lost';
@@ -113,51 +99,5 @@ function endChunk(found: BatchState, chunk: ChunkState, now: number): void {
     status: 'finalizing',
     ending: 'completed',
     finalizingAt: stepTime(found.batch, now),
-  };
-}
-
-interface NextChunk {
-  readonly found: BatchState;
-  /** Chunks of the batch that are claimed already. */
-  readonly claimed: number;
-  readonly chunk: ChunkState;
-}
-
-function findNextChunk(state: StoreState, query: ClaimChunksQuery, room: ClaimRoom): NextChunk | undefined {
-  return [...state.batches.values()]
-    .filter(({ batch }) => batch.status === 'in_progress' && batch.priority >= query.minPriority)
-    .flatMap((found) => findClaimable(found, room) ?? [])
-    .filter(({ claimed }) => claimed === 0 || !query.idleBatchesOnly)
-    .toSorted(
-      (a, b) =>
-        byPriority(a.found.batch, b.found.batch) ||
-        a.claimed - b.claimed ||
-        byDeadline(a.found.batch, b.found.batch),
-    )[0];
-}
-
-/** The batch's lowest ready chunk of a model that has room. */
-function findClaimable(found: BatchState, room: ClaimRoom): NextChunk | undefined {
-  const chunks = [...found.chunks.values()];
-  const claimed = chunks.filter(({ worker }) => worker !== null).length;
-  const chunk = chunks.find(
-    (ready) => ready.worker === null && !isChunkDone(ready) && room.has(found.batch.id, ready.chunk.model),
-  );
-  return chunk === undefined ? undefined : { found, claimed, chunk };
-}
-
-function toClaim({ found, chunk }: NextChunk): ChunkClaim {
-  const { id, owner, endpoint, priority, expiresAt } = found.batch;
-  if (found.input === null) throw new Error(`batch ${id} has chunks but no input`);
-  return {
-    batch: { id, owner, endpoint, priority, expiresAt, input: found.input },
-    chunk: {
-      ...chunk.chunk,
-      batchId: id,
-      epoch: chunk.epoch,
-      done: chunk.done,
-      crashes: chunk.crashes,
-      trying: chunk.trying,
-    },
   };
 }
