@@ -61,6 +61,14 @@ describe('the examples of the README run as printed:', () => {
     expect(stdout.match(/"custom_id":"line-/g)).toHaveLength(3);
   });
 
+  it('an upload in parts', async () => {
+    const { url } = await startTestService();
+    const { process } = await startExample('uploads', (code) => code.replace('http://127.0.0.1:8080', url));
+    const { code, stdout, stderr } = await process.ended;
+    expect([code, stderr]).toEqual([0, '']);
+    expect(stdout).toMatch(new RegExp(`^file-\\w+ ${chatLines(3, 'echo').length}\n$`));
+  });
+
   it('validating a JSONL stream', async () => {
     const { cwd, process } = await startExample('validate', asPrinted);
     expect((await process.ended).stdout).toBe('3 lines\n');
