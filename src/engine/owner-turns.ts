@@ -7,62 +7,49 @@ export interface OwnerShare {
   readonly held: number;
 }
 
-/** The next piece of an owner's work. */
-export interface Piece {
-  /** When its batch ends, whatever is done of it; milliseconds. */
-  readonly expiresAt: number;
-  /** Decides between equal times. */
-  readonly seq: number;
+export interface OwnerTurns {
+  /**
+   * Answers how to take the next piece of work, or null where none is left: of the owner that holds the least for its weight;
+   * owners that hold as little take turns. Priorities and deadlines, which clients choose, do not decide between owners.
+   * `shares` come in the order of names; `findNext` answers an owner's next piece, and null once it has none in this round.
+   */
+  startRound<Work>(
+    shares: readonly OwnerShare[],
+    findNext: (owner: string) => Work | null,
+  ): () => Work | null;
 }
 
-interface Turn<Work> {
-  readonly share: OwnerShare;
-  held: number;
-  /** Undefined: not looked for since the last one was taken. */
-  next: Work | null | undefined;
-}
-
-/**
- * Answers how to take the next piece of work, or null where none is left: of the owner that holds the least for its weight;
- * among those of the one whose next piece is nearest to its deadline. Priorities, which clients choose, must not decide
- * between owners. `findNext` answers an owner's next piece, and null once there will be none in this round.
- */
-export function createOwnerTurns<Work extends Piece>(
-  shares: readonly OwnerShare[],
-  findNext: (owner: string) => Work | null,
-): () => Work | null {
-  const turns: Turn<Work>[] = shares.map((share) => ({ share, held: share.held, next: undefined }));
-  return () => {
-    for (;;) {
-      const least = Math.min(...turns.map(loadOf));
-      let first: Turn<Work> | null = null;
-      for (const turn of turns) {
-        if (loadOf(turn) !== least) continue;
-        if (turn.next === undefined) turn.next = findNext(turn.share.owner);
-        if (first === null || isNearer(turn.next, first.next)) first = turn;
-      }
-      if (first === null) return null;
-      const { next } = first;
-      if (next != null) {
-        first.held++;
-        first.next = undefined;
-        return next;
-      }
-      // None of those with the least has any left.
-      dropIdle(turns);
-    }
+/** Remembers whose turn it was last, so that with less to share out than there are owners none is left out. */
+export function createOwnerTurns(): OwnerTurns {
+  let last = '';
+  return {
+    startRound(shares, findNext) {
+      const turns = shares.map(({ owner, weight, held }) => ({ owner, weight, held }));
+      return () => {
+        while (turns.length > 0) {
+          const at = findTurn(turns, last);
+          const turn = turns[at] as OwnerShare & { held: number };
+          const work = findNext(turn.owner);
+          if (work !== null) {
+            turn.held++;
+            last = turn.owner;
+            return work;
+          }
+          turns.splice(at, 1);
+        }
+        return null;
+      };
+    },
   };
 }
 
-function loadOf({ share, held }: Turn<unknown>): number {
-  return held / share.weight;
-}
-
-function isNearer(a: Piece | null | undefined, b: Piece | null | undefined): boolean {
-  if (a == null || b == null) return a != null;
-  return a.expiresAt !== b.expiresAt ? a.expiresAt < b.expiresAt : a.seq < b.seq;
-}
-
-function dropIdle(turns: Turn<unknown>[]): void {
-  turns.splice(0, turns.length, ...turns.filter(({ next }) => next !== null));
+/** Of those with the least the first after `last`, or else the first. */
+function findTurn(turns: readonly OwnerShare[], last: string): number {
+  let best = 0;
+  turns.forEach((turn, at) => {
+    const first = turns[best] as OwnerShare;
+    const difference = turn.held * first.weight - first.held * turn.weight;
+    if (difference < 0 || (difference === 0 && first.owner <= last && turn.owner > last)) best = at;
+  });
+  return best;
 }

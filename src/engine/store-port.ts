@@ -163,7 +163,7 @@ export interface Store
   /**
    * Claims the next batch to prepare (validating) or finalize (finalizing, or cancelling; in both cases with no
    * chunk claimed any more), unless another worker holds its step: of the owner with the fewest steps under way for its
-   * weight, by priority, then deadline. Where owners have as few, the nearest deadline decides. Raises its epoch.
+   * weight, by priority, then deadline. Owners with as few take turns. Raises its epoch.
    * Null where there is none.
    */
   claimBatchStep(worker: string, now: number): Promise<BatchStep | null>;
@@ -215,7 +215,7 @@ export interface Store
   /**
    * Claims chunks of in_progress batches: of the owner with the fewest chunks claimed for its weight; of its batches highest
    * priority first; among equals the batch with the fewest chunks claimed; among those the nearest deadline; within a batch
-   * by number. Where owners have as few, the nearest deadline decides. Raises each chunk's epoch.
+   * by number. Owners with as few take turns. Raises each chunk's epoch.
    */
   claimChunks(query: ClaimChunksQuery): Promise<readonly ChunkClaim[]>;
   /**

@@ -151,10 +151,20 @@ function describeOwners(it: StoreIt): void {
     );
   });
 
-  it('let the nearest deadline decide between owners who hold as much', async ({ store }) => {
-    await start(store, 'late', { owner: 'a', priority: 1, expiresAt: T0 + 20 });
-    await start(store, 'soon', { owner: 'b', expiresAt: T0 + 10 });
-    expect(names(await claim(store))).toEqual(['soon 0', 'late 0']);
+  it('let owners who hold as much take turns, whatever their deadlines are, also over several calls', async ({
+    store,
+  }) => {
+    await start(store, 'a', { owner: 'a', priority: 1, expiresAt: T0 + 10 }, chunksOf(3));
+    await start(store, 'b', { owner: 'b', expiresAt: T0 + 20 }, chunksOf(3));
+    await start(store, 'c', { owner: 'c', expiresAt: T0 + 5 }, chunksOf(3));
+    const order: string[] = [];
+    for (let i = 0; i < 5; i++) {
+      const [next] = await claim(store, { limit: 1 });
+      if (next === undefined) break;
+      order.push(next.batch.owner);
+      await store.releaseChunks([refOf(next.chunk)]);
+    }
+    expect(order).toEqual(['a', 'b', 'c', 'a', 'b']);
   });
 
   it('go on with the others where an owner has nothing that may be taken', async ({ store }) => {

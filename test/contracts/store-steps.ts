@@ -50,7 +50,7 @@ function describeClaiming(it: StoreIt): void {
     expect(order).toEqual([urgent.id, soon.id, late.id]);
   });
 
-  it('are claimed of the owner with the fewest under way for its weight, then by deadline', async ({
+  it('are claimed of the owner with the fewest under way for its weight, in turns where these have as few', async ({
     store,
   }) => {
     await store.putOwner(anOwner({ name: 'bob', weight: 2 }));

@@ -197,10 +197,11 @@ describe('an upstream that is down', () => {
     const upstream = createScriptedUpstream(() => (down ? unreachable : answer({})));
     const engine = await startEngine({ upstream, clock, settings: { retryBaseMs: 500, maxRetries: 2 } }, 8);
     const { id } = await submit(engine, inputLines(20));
+    const soon = { timeout: 10_000, interval: 5 };
     await vi.waitFor(() => {
       clock.advance(1000);
       expect(upstream.requests.length).toBeGreaterThan(12);
-    });
+    }, soon);
     expect(await engine.batches.get(OWNER, id)).toMatchObject({
       status: 'in_progress',
       counts: { failed: 0 },
@@ -212,7 +213,7 @@ describe('an upstream that is down', () => {
         status: 'completed',
         counts: { completed: 20 },
       });
-    });
+    }, soon);
   });
 
   it('for one model leaves the others running', async () => {

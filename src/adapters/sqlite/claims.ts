@@ -32,6 +32,7 @@ export function createClaimVerbs(db: Database): ClaimVerbs {
 }
 
 function createClaimChunks(db: Database): (query: ClaimChunksQuery) => ChunkClaim[] {
+  const turns = createOwnerTurns();
   const shares = createReadShares(db);
   const findNext = createFindNextChunk(db);
   const hold = createHoldChunk(db);
@@ -43,7 +44,7 @@ function createClaimChunks(db: Database): (query: ClaimChunksQuery) => ChunkClai
       passed: new Map(),
       except: query.oneEachExcept === null ? null : new Set(query.oneEachExcept),
     };
-    const take = createOwnerTurns(shares(), (owner) => findNext(owner, query, progress));
+    const take = turns.startRound(shares(), (owner) => findNext(owner, query, progress));
     const claims: ChunkClaim[] = [];
     while (claims.length < query.limit) {
       const next = take();
@@ -98,7 +99,6 @@ interface ClaimProgress {
 interface NextChunk {
   /** Of its batch. */
   readonly seq: number;
-  readonly expiresAt: number;
   readonly number: number;
 }
 
@@ -108,9 +108,9 @@ function createFindNextChunk(
 ): (owner: string, query: ClaimChunksQuery, progress: ClaimProgress) => NextChunk | null {
   const candidates = db.prepare<
     [{ readonly owner: string; readonly above: number }],
-    { readonly seq: number; readonly id: string; readonly expiresAt: number }
+    { readonly seq: number; readonly id: string }
   >(`
-    select b.seq, b.id, b.expires_at as "expiresAt"
+    select b.seq, b.id
     from batches b
     where b.owner = :owner
       and b.status = 'in_progress'
@@ -139,10 +139,10 @@ function createFindNextChunk(
   }
 
   return (owner, { above }, progress) => {
-    for (const { seq, id, expiresAt } of candidates.iterate({ owner, above: above.get(owner) ?? ALL })) {
+    for (const { seq, id } of candidates.iterate({ owner, above: above.get(owner) ?? ALL })) {
       if (progress.except?.has(id) === true) continue;
       const number = findInBatch(seq, id, progress);
-      if (number !== null) return { seq, expiresAt, number };
+      if (number !== null) return { seq, number };
     }
     return null;
   };

@@ -3,7 +3,7 @@ import { canTransition } from '../../engine/batch.ts';
 import type { BatchStatus } from '../../engine/batch.ts';
 import { newDoneBits } from '../../engine/chunk.ts';
 import { createOwnerTurns } from '../../engine/owner-turns.ts';
-import type { OwnerShare, Piece } from '../../engine/owner-turns.ts';
+import type { OwnerShare } from '../../engine/owner-turns.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
@@ -50,15 +50,20 @@ export function createStepVerbs(db: Database, reader: BatchReader, insertEvent: 
 }
 
 function createClaimStep(db: Database, reader: BatchReader): (worker: string) => BatchStep | null {
+  const turns = createOwnerTurns();
   const shares = createReadShares(db);
-  const findNext = db.prepare<[string], Piece>(`
-    select seq, expires_at as "expiresAt"
-    from batches
-    where owner = ?
-      and status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0
-    order by priority desc, expires_at, seq
-    limit 1
-  `);
+  const findNext = db
+    .prepare<[string], number>(
+      `
+      select seq
+      from batches
+      where owner = ?
+        and status in ('validating', 'finalizing', 'cancelling') and step_worker is null and chunks_claimed = 0
+      order by priority desc, expires_at, seq
+      limit 1
+      `,
+    )
+    .pluck();
   const hold = db.prepare<
     [string, number],
     { readonly step_epoch: number; readonly input_sha256: string | null; readonly input_bytes: number | null }
@@ -70,9 +75,9 @@ function createClaimStep(db: Database, reader: BatchReader): (worker: string) =>
   `);
 
   return transaction(db, (worker: string): BatchStep | null => {
-    const take = createOwnerTurns(shares(), (owner) => findNext.get(owner) ?? null);
-    const seq = take()?.seq;
-    if (seq === undefined) return null;
+    const take = turns.startRound(shares(), (owner) => findNext.get(owner) ?? null);
+    const seq = take();
+    if (seq === null) return null;
     const row = hold.get(worker, seq);
     if (row === undefined) return null;
     const { step_epoch: epoch, input_sha256: sha256, input_bytes: bytes } = row;

@@ -4,6 +4,7 @@ import { newDoneBits } from '../../../engine/chunk.ts';
 import type { NewChunk } from '../../../engine/chunk.ts';
 import type { NewEvent } from '../../../engine/event.ts';
 import { createOwnerTurns } from '../../../engine/owner-turns.ts';
+import type { OwnerTurns } from '../../../engine/owner-turns.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';
@@ -81,6 +82,8 @@ export type StepVerbs = Pick<
 >;
 
 export function createStepVerbs(state: StoreState): StepVerbs {
+  const turns = createOwnerTurns();
+
   /** The fence of every write of a step: the batch, where its step is held under this very epoch. */
   function findHeld(batchId: string, epoch: number): BatchState | undefined {
     const found = state.batches.get(batchId);
@@ -97,7 +100,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
 
   return {
     async claimBatchStep() {
-      const next = findNextStep(state);
+      const next = findNextStep(state, turns);
       if (next === undefined) return null;
       next.stepHeld = true;
       next.stepEpoch++;
@@ -162,19 +165,16 @@ export function createStepVerbs(state: StoreState): StepVerbs {
   };
 }
 
-function findNextStep(state: StoreState): BatchState | undefined {
+function findNextStep(state: StoreState, turns: OwnerTurns): BatchState | undefined {
   const all = [...state.batches.values()];
   const shares = sharesOf(state, all.filter(isStepWaiting), ({ stepHeld }) => (stepHeld ? 1 : 0));
-  const take = createOwnerTurns(shares, (owner) => {
+  const take = turns.startRound(shares, (owner) => {
     const [first] = all
-      .map((found, seq) => ({ found, seq, expiresAt: found.batch.expiresAt }))
-      .filter(({ found }) => found.batch.owner === owner && isStepWaiting(found))
-      .toSorted(
-        (a, b) => byPriority(a.found.batch, b.found.batch) || byDeadline(a.found.batch, b.found.batch),
-      );
+      .filter((found) => found.batch.owner === owner && isStepWaiting(found))
+      .toSorted((a, b) => byPriority(a.batch, b.batch) || byDeadline(a.batch, b.batch));
     return first ?? null;
   });
-  return take()?.found;
+  return take() ?? undefined;
 }
 
 function isStepWaiting({ batch, stepHeld, chunks }: BatchState): boolean {

@@ -1,6 +1,7 @@
 import { countDone, encodeSegmentLines, withDone } from '../../../engine/chunk.ts';
 import type { NewSegment } from '../../../engine/chunk.ts';
 import type { ChunkRef, Fenced, Store } from '../../../engine/ports.ts';
+import { createOwnerTurns } from '../../../engine/owner-turns.ts';
 import { addUsage } from '../../../engine/usage.ts';
 import { claimChunks } from './claims.ts';
 import { isChunkDone, stepTime } from './state.ts';
@@ -18,6 +19,8 @@ export type ChunkVerbs = Pick<
 >;
 
 export function createChunkVerbs(state: StoreState): ChunkVerbs {
+  const turns = createOwnerTurns();
+
   /** The fence of every write of a chunk's worker: the chunk, where it is claimed under this very epoch. */
   function findClaimed({ batchId, chunkNumber, epoch }: ChunkRef): ChunkState | undefined {
     const found = state.batches.get(batchId)?.chunks.get(chunkNumber);
@@ -43,7 +46,7 @@ export function createChunkVerbs(state: StoreState): ChunkVerbs {
       const segments = state.batches.get(batchId)?.chunks.get(chunkNumber)?.segments ?? [];
       return segments.map(({ logPosition, lines }) => ({ chunkNumber, logPosition, lines }));
     },
-    claimChunks: async (query) => claimChunks(state, query),
+    claimChunks: async (query) => claimChunks(state, turns, query),
     async markTrying(ref, place): Promise<Fenced> {
       const found = findClaimed(ref);
       if (found === undefined) return 'lost';

@@ -1,7 +1,6 @@
 import { createClaimRoom } from '../../../engine/claim-room.ts';
 import type { ClaimRoom } from '../../../engine/claim-room.ts';
-import { createOwnerTurns } from '../../../engine/owner-turns.ts';
-import type { Piece } from '../../../engine/owner-turns.ts';
+import type { OwnerTurns } from '../../../engine/owner-turns.ts';
 import type { ChunkClaim, ClaimChunksQuery } from '../../../engine/ports.ts';
 import { byDeadline, byPriority } from './batches.ts';
 import { sharesOf, weightOf } from './owners.ts';
@@ -9,13 +8,17 @@ import { isChunkDone } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
 /** Hands chunks out. */
-export function claimChunks(state: StoreState, query: ClaimChunksQuery): readonly ChunkClaim[] {
+export function claimChunks(
+  state: StoreState,
+  turns: OwnerTurns,
+  query: ClaimChunksQuery,
+): readonly ChunkClaim[] {
   const room = createClaimRoom(query);
   const except = query.oneEachExcept === null ? null : new Set(query.oneEachExcept);
   const shares = sharesOf(state, [...state.batches.values()].filter(hasReady), ({ chunks }) => {
     return [...chunks.values()].filter(({ worker }) => worker !== null).length;
   });
-  const take = createOwnerTurns(shares, (owner) =>
+  const take = turns.startRound(shares, (owner) =>
     findNextChunk(state, owner, { room, above: query.above, except }),
   );
   const claims: ChunkClaim[] = [];
@@ -38,7 +41,7 @@ interface Restrictions {
   readonly except: ReadonlySet<string> | null;
 }
 
-interface NextChunk extends Piece {
+interface NextChunk {
   readonly found: BatchState;
   /** Chunks of the batch that are claimed already. */
   readonly claimed: number;
@@ -52,11 +55,10 @@ function findNextChunk(
   { room, above, except }: Restrictions,
 ): NextChunk | null {
   const [first] = [...state.batches.values()]
-    .map((found, seq) => ({ found, seq }))
-    .filter(({ found: { batch } }) => batch.owner === owner && batch.status === 'in_progress')
-    .filter(({ found: { batch } }) => batch.priority > (above.get(owner) ?? -Infinity))
-    .filter(({ found: { batch } }) => except?.has(batch.id) !== true)
-    .flatMap(({ found, seq }) => findClaimable(found, seq, room) ?? [])
+    .filter(({ batch }) => batch.owner === owner && batch.status === 'in_progress')
+    .filter(({ batch }) => batch.priority > (above.get(owner) ?? -Infinity))
+    .filter(({ batch }) => except?.has(batch.id) !== true)
+    .flatMap((found) => findClaimable(found, room) ?? [])
     .toSorted(
       (a, b) =>
         byPriority(a.found.batch, b.found.batch) ||
@@ -67,12 +69,11 @@ function findNextChunk(
 }
 
 /** The batch's lowest ready chunk of a model that has room. */
-function findClaimable(found: BatchState, seq: number, room: ClaimRoom): NextChunk | undefined {
+function findClaimable(found: BatchState, room: ClaimRoom): NextChunk | undefined {
   const chunks = [...found.chunks.values()];
   const claimed = chunks.filter(({ worker }) => worker !== null).length;
   const chunk = chunks.find((ready) => isReady(ready) && room.has(found.batch.id, ready.chunk.model));
-  if (chunk === undefined) return undefined;
-  return { found, seq, claimed, chunk, expiresAt: found.batch.expiresAt };
+  return chunk === undefined ? undefined : { found, claimed, chunk };
 }
 
 function hasReady({ batch, chunks }: BatchState): boolean {

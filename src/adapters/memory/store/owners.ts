@@ -17,14 +17,14 @@ export function weightOf(state: StoreState, owner: string): number {
   return state.owners.get(owner)?.weight ?? 1;
 }
 
-/** The shares of the owners of these batches; `heldOf` answers what counts of each batch, be it among these or not. */
+/** The shares of the owners of these batches, by name; `heldOf` answers what counts of each batch, be it among these or not. */
 export function sharesOf(
   state: StoreState,
   batches: readonly BatchState[],
   heldOf: (batch: BatchState) => number,
 ): OwnerShare[] {
   const owners = new Set(batches.map(({ batch }) => batch.owner));
-  return [...owners].map((owner) => {
+  return [...owners].toSorted().map((owner) => {
     const own = [...state.batches.values()].filter(({ batch }) => batch.owner === owner);
     return {
       owner,
