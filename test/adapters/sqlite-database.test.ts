@@ -80,10 +80,8 @@ describe('a SQLite database', () => {
     older.close();
     const store = openSqliteStore({ path });
     onTestFinished(() => store.close());
-    const event = {
-      ...{ id: 'evt_1', owner: 'ann', batchId: 'batch_1' },
-      ...{ format: 'openai', type: 'batch.queued', createdAt: 5 },
-    };
+    const fact = { id: 'evt_1', owner: 'ann', type: 'batch.queued', createdAt: 5 };
+    const event = { ...fact, batchId: 'batch_1', format: 'openai' };
     expect(await store.claimDeliveries('w', 7, 10)).toEqual([
       { id: 'dlv_1', event, target: { url: 'https://a.example/', origin: 'batch' }, attempts: 3, epoch: 5 },
     ]);

@@ -115,8 +115,13 @@ describe('readUsage', () => {
     const count = fc.oneof(fc.double(), fc.integer(), fc.string(), fc.constant(null));
     const usage = fc.dictionary(
       fc.constantFrom(
-        ...['prompt_tokens', 'completion_tokens', 'input_tokens', 'output_tokens', 'total_tokens'],
-        ...['cache_read_input_tokens', 'cache_creation_input_tokens'],
+        'prompt_tokens',
+        'completion_tokens',
+        'input_tokens',
+        'output_tokens',
+        'total_tokens',
+        'cache_read_input_tokens',
+        'cache_creation_input_tokens',
       ),
       count,
     );
