@@ -143,23 +143,22 @@ export function decideDelivery(
 
 /**
  * The JSON that is posted, with the id that the client knows. A terminal event also tells the batch's counts and files, which no
- * longer change.
+ * longer change, unless the batch was deleted.
  */
 export async function eventBody(ctx: EngineContext, event: EventRecord): Promise<string> {
-  const batch = await ctx.store.getBatch(event.owner, event.batchId);
+  const batch = isTerminalEvent(event.type) ? await ctx.store.getBatch(event.owner, event.batchId) : null;
   return JSON.stringify({
     id: event.id,
     object: 'event',
     created_at: Math.floor(event.createdAt / 1000),
     type: event.type,
     data: {
-      id: batch === null ? event.batchId : clientBatchId(batch),
-      ...(batch !== null &&
-        isTerminalEvent(event.type) && {
-          request_counts: batch.counts,
-          output_file_id: batch.outputFileId,
-          error_file_id: batch.errorFileId,
-        }),
+      id: clientBatchId({ id: event.batchId, format: event.format }),
+      ...(batch !== null && {
+        request_counts: batch.counts,
+        output_file_id: batch.outputFileId,
+        error_file_id: batch.errorFileId,
+      }),
     },
   });
 }

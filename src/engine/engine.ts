@@ -32,8 +32,8 @@ import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
 import { retryBatch } from './retry-batch.ts';
 import type { RetryBatchRequest } from './retry-batch.ts';
-import { createBatchOnce } from './submit.ts';
-import type { SubmittedBatch } from './submit.ts';
+import { createBatchOnce, submitUpload } from './submit.ts';
+import type { SubmittedBatch, SubmitUploadRequest } from './submit.ts';
 import type {
   BlobStore,
   Clock,
@@ -105,6 +105,8 @@ export interface Engine {
     create(request: CreateBatchRequest): Promise<Batch>;
     /** The same, but no second one for a key that was used with the same request within 24 hours. */
     createOnce(request: CreateBatchRequest, once: IdempotencyKey): Promise<SubmittedBatch>;
+    /** The same over an upload, which becomes the input file in the same step. */
+    createOver(upload: ReceivedUpload, request: SubmitUploadRequest): Promise<Batch>;
     get(owner: string, id: string): Promise<Batch>;
     /** Which API the batch was created through; null where there is none. Cheaper than `get`, which sums up what runs. */
     format(owner: string, id: string): Promise<BatchFormat | null>;
@@ -185,6 +187,7 @@ export function createEngine(parts: EngineParts): Engine {
     batches: {
       create: (request) => told(createBatch(ctx, request)),
       createOnce: (request, once) => told(createBatchOnce(ctx, request, once)),
+      createOver: (upload, request) => submitUpload(ctx, upload, request),
       get: (owner, id) => told(getBatch(ctx, owner, id)),
       format: (owner, id) => told(ctx.store.getBatchFormat(owner, id)),
       list: (request) => told(listBatches(ctx, request)),

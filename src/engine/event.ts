@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { BatchFormat } from './batch.ts';
 
 /** Facts about a batch. The official types are the four terminal ones; the other two are ours. */
 export const EVENT_TYPES = [
@@ -22,6 +23,8 @@ export interface EventRecord {
   readonly id: string;
   readonly owner: string;
   readonly batchId: string;
+  /** Of its batch, which may be deleted before all is delivered: tells under which id clients know that. */
+  readonly format: BatchFormat;
   readonly type: EventType;
   readonly createdAt: number;
 }

@@ -10,15 +10,13 @@ import type { EventType, NewEvent, PlainTarget } from './event.ts';
 export function newBatchEvent(
   settings: EngineSettings,
   type: EventType,
-  batch: Pick<Batch, 'id' | 'owner' | 'webhookUrl'>,
+  batch: Pick<Batch, 'id' | 'owner' | 'format' | 'webhookUrl'>,
   now: number,
 ): NewEvent {
   const targets: PlainTarget[] = settings.webhookUrls.map((url) => ({ url, origin: 'configured' }));
   if (batch.webhookUrl !== null && isTerminalEvent(type)) {
     targets.push({ url: batch.webhookUrl, origin: 'batch' });
   }
-  return {
-    event: { id: newEventId(), owner: batch.owner, batchId: batch.id, type, createdAt: now },
-    targets,
-  };
+  const { id: batchId, owner, format } = batch;
+  return { event: { id: newEventId(), owner, batchId, format, type, createdAt: now }, targets };
 }

@@ -19,6 +19,11 @@ export interface ReceivedUpload {
   readonly blob: BlobRef;
   /** Makes them a file. Discards them where it rejects. */
   store(options: StoreUploadOptions): Promise<FileRecord>;
+  /**
+   * As `store`, but it is for `insert` to insert the file, together with what must become true with it. Answers what that
+   * answers; an EngineError of `insert` says that nothing was inserted.
+   */
+  storeWith<T>(options: StoreUploadOptions, insert: (file: FileRecord) => Promise<T>): Promise<T>;
   discard(): Promise<void>;
 }
 
@@ -79,31 +84,46 @@ function receivedUpload(
   blob: BlobRef,
   firstLine: FirstLine,
 ): ReceivedUpload {
+  const storeWith: ReceivedUpload['storeWith'] = async (options, insert) => {
+    try {
+      const file = newUploadedFile(ctx, blob, firstLine, options);
+      return await publishBlob(ctx, writer, blob, () => insert(file));
+    } catch (error) {
+      await discard(ctx, writer);
+      throw storageError(error);
+    }
+  };
   return {
     blob,
     discard: () => discard(ctx, writer),
-    async store(options) {
-      try {
-        const file = newUploadedFile(ctx, blob, firstLine, options);
-        await publishFile(ctx, writer, file);
+    storeWith,
+    store: async (options) =>
+      await storeWith(options, async (file) => {
+        await ctx.store.insertFile(file);
         return file;
-      } catch (error) {
-        await discard(ctx, writer);
-        throw storageError(error);
-      }
-    },
+      }),
   };
 }
 
-/** Publishes a sealed blob and inserts the row that names it, as one step for everybody who removes blobs. */
-async function publishFile(ctx: EngineContext, writer: BlobWriter, file: FileRecord): Promise<void> {
+/**
+ * Publishes a sealed blob and inserts what names it, as one step for everybody who removes blobs. An EngineError of `insert`
+ * says that nothing was inserted.
+ */
+export async function publishBlob<T>(
+  ctx: EngineContext,
+  writer: BlobWriter,
+  blob: BlobRef,
+  insert: () => Promise<T>,
+): Promise<T> {
   try {
-    await ctx.blobLock.run(file.blob.sha256, async () => {
+    return await ctx.blobLock.run(blob.sha256, async () => {
       await writer.publish();
-      await ctx.store.insertFile(file);
+      return await insert();
     });
   } catch (error) {
-    await removeRefusedBlobs(ctx, [file.blob], error);
+    // Refused, so that it is certain that no row came to name the blob.
+    if (error instanceof EngineError) await removeUnusedBlob(ctx, blob.sha256).catch(() => false);
+    else await removeRefusedBlobs(ctx, [blob], error);
     throw error;
   }
 }

@@ -30,7 +30,7 @@ export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { ApiKey, KeyRestrictions } from './api-key.ts';
 export type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
 export type { RetryBatchRequest } from './retry-batch.ts';
-export type { SubmittedBatch } from './submit.ts';
+export type { SubmittedBatch, SubmitUploadRequest } from './submit.ts';
 export type { CheckInputRequest, InputCheck } from './check-input.ts';
 export type { TokenEstimate } from './token-estimate.ts';
 export type { LineOutcome } from './outcomes.ts';

@@ -7,6 +7,10 @@ import { encodeJsonText, hasEscape, stringAt } from './json-spans.ts';
 import type { JsonText } from './json-spans.ts';
 import {
   BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
   findInvalidUtf8,
   OPEN_ARRAY,
   OPEN_OBJECT,
@@ -14,11 +18,6 @@ import {
   passString,
   QUOTE,
 } from './json-tokens.ts';
-
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const CLOSE_ARRAY = 0x5d;
-const CLOSE_OBJECT = 0x7d;
 
 /** Answers of the scanner's steps where a position does not go on. */
 const DONE = -1;

@@ -8,7 +8,11 @@ import { isUtf8 } from 'node:buffer';
 export const QUOTE = 0x22;
 export const BACKSLASH = 0x5c;
 export const OPEN_ARRAY = 0x5b;
+export const CLOSE_ARRAY = 0x5d;
 export const OPEN_OBJECT = 0x7b;
+export const CLOSE_OBJECT = 0x7d;
+export const COMMA = 0x2c;
+export const COLON = 0x3a;
 const MINUS = 0x2d;
 const PLUS = 0x2b;
 const POINT = 0x2e;
@@ -30,6 +34,11 @@ function byteSet(members: string): Uint8Array {
   const set = new Uint8Array(256);
   for (const byte of Buffer.from(members)) set[byte] = 1;
   return set;
+}
+
+/** True for white space between tokens. */
+export function isSpace(byte: number | undefined): boolean {
+  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }
 
 /** Passes a string; `at` is its opening quote. */

@@ -1,9 +1,16 @@
 /** The text of a request that its model reads, found in the bytes of its body without building a value. */
 import { stringAt } from './json-spans.ts';
-import { OPEN_ARRAY, OPEN_OBJECT, passScalar, passString, QUOTE } from './json-tokens.ts';
+import {
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  isSpace,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  passScalar,
+  passString,
+  QUOTE,
+} from './json-tokens.ts';
 
-const CLOSE_ARRAY = 0x5d;
-const CLOSE_OBJECT = 0x7d;
 /** Numbers begin below it, `true`, `false` and `null` above. */
 const LOWEST_LETTER = 0x41;
 
@@ -141,8 +148,4 @@ class PromptReader {
     const byte = this.#bytes[this.#at];
     return byte === CLOSE_ARRAY || byte === CLOSE_OBJECT;
   }
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x09 || byte === 0x0a || byte === 0x0d;
 }

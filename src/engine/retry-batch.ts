@@ -7,7 +7,7 @@ import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
 import { BATCH_FILE_EXPIRY_SECONDS, newFileId } from './file.ts';
 import type { BlobRef, FileRecord } from './file.ts';
-import { removeRefusedBlobs, removeUnusedBlob } from './files.ts';
+import { publishBlob, removeUnusedBlob } from './files.ts';
 import type { BlobWriter, IdempotencyKey } from './ports.ts';
 import { writeFailedLines } from './retry-input.ts';
 import { findReplay, submitBatch } from './submit.ts';
@@ -136,21 +136,16 @@ async function publishRetry(
   },
 ): Promise<SubmittedBatch> {
   const { writer, blob, old, create, once } = retry;
-  const { sha256 } = blob;
   const batch = draftBatch(ctx, create);
-  try {
-    const submitted = await ctx.blobLock.run(sha256, async () => {
-      await writer.publish();
-      return await submitBatch(ctx, { batch, inputFile: newInputFile(ctx, old, batch, blob), once });
-    });
-    if (submitted.replayed) await removeUnusedBlob(ctx, sha256).catch(() => false);
-    return submitted;
-  } catch (error) {
-    // The key was used for something else meanwhile: it is certain that no row names the blob.
-    if (error instanceof EngineError) await removeUnusedBlob(ctx, sha256).catch(() => false);
-    else await removeRefusedBlobs(ctx, [blob], error);
-    throw error;
-  }
+  const inputFile = newInputFile(ctx, old, batch, blob);
+  const submitted = await publishBlob(
+    ctx,
+    writer,
+    blob,
+    async () => await submitBatch(ctx, { batch, inputFile, once }),
+  );
+  if (submitted.replayed) await removeUnusedBlob(ctx, blob.sha256).catch(() => false);
+  return submitted;
 }
 
 function newInputFile(ctx: EngineContext, old: Batch, batch: Batch, blob: BlobRef): FileRecord {

@@ -1,4 +1,5 @@
-/** Creates that a client may repeat under an idempotency key. */
+/** Creates that a client may repeat under an idempotency key, and those that make the input file of their batch. */
+import { inputLimits } from './batch-format.ts';
 import type { Batch } from './batch.ts';
 import { announceBatch, draftBatch } from './batches.ts';
 import type { CreateBatchRequest } from './batches.ts';
@@ -6,6 +7,7 @@ import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
 import { newBatchEvent } from './events.ts';
 import type { FileRecord } from './file.ts';
+import type { ReceivedUpload } from './files.ts';
 import type { IdempotencyKey, RememberedSubmission } from './ports.ts';
 
 /** A key is remembered for so long, milliseconds. */
@@ -47,6 +49,28 @@ export async function findReplay(
   checkKey(once.key);
   const remembered = await ctx.store.findSubmission(owner, once.key, forgottenUntil(ctx.clock.now()));
   return remembered === null ? null : replay(remembered, once);
+}
+
+export interface SubmitUploadRequest extends Omit<CreateBatchRequest, 'inputFileId'> {
+  /** Of the input file. */
+  readonly filename: string;
+}
+
+/**
+ * Creates a batch over an upload, which becomes its input file: both become true together. Rejects as `ReceivedUpload.store` and
+ * `createBatch` do; the upload is discarded then.
+ */
+export async function submitUpload(
+  ctx: EngineContext,
+  upload: ReceivedUpload,
+  { filename, ...request }: SubmitUploadRequest,
+): Promise<Batch> {
+  const { maxBytes: maxBatchBytes } = inputLimits(ctx.settings, request.format ?? 'openai');
+  const options = { owner: request.owner, filename, purpose: 'batch', maxBatchBytes };
+  return await upload.storeWith(options, async (inputFile) => {
+    const batch = draftBatch(ctx, { ...request, inputFileId: inputFile.id });
+    return (await submitBatch(ctx, { batch, inputFile, once: null })).batch;
+  });
 }
 
 /** Stores the batch, the file that was made for it and the key in one step; nothing of it where the key is known. */

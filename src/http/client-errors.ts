@@ -1,14 +1,16 @@
 /** Requests that are not HTTP, too slow or too large to become one, or not for a server: no route ever sees them. */
-import type { Server, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Clock } from '../engine/index.ts';
 import { LINGER_MS } from './early-answer.ts';
 import { HttpError, invalidUrl, toErrorAnswer } from './errors.ts';
-import { COMMON_HEADERS, loggedPath, newRequestId, pathOf } from './observe.ts';
+import { toMessageErrorAnswer } from './messages/errors.ts';
+import { isMessagesRequest } from './messages/wire.ts';
+import { COMMON_HEADERS, loggedPath, newRequestId, OPENAI_HEADERS, pathOf } from './observe.ts';
 
-/** Answers unreadable requests in the usual envelope and closes their connections. */
+/** Answers unreadable requests, in the usual envelope where their path cannot be known, and closes their connections. */
 export interface ClientErrorHandler {
   /** For Fastify's option of the same name. */
   readonly handle: (error: Error & { readonly code?: string }, socket: Socket) => void;
@@ -36,7 +38,7 @@ export function createClientErrorHandler(clock: Clock): ClientErrorHandler {
     }
     ending.add(socket);
     if (isPending && answer.req.complete) answer.once('finish', () => end(socket, ''));
-    else end(socket, rawAnswer(error));
+    else end(socket, rawAnswer(error, isPending ? answer.req : null));
   }
 
   /** Closing at once would reset the connection while more comes, and the client would never see the answer. */
@@ -58,9 +60,9 @@ export function createClientErrorHandler(clock: Clock): ClientErrorHandler {
         socket.on('error', () => socket.destroy()).resume();
         refuse(socket, new HttpError(405, 'This service is no proxy: CONNECT is not supported.'));
       });
-      server.on('checkExpectation', (_request, response: ServerResponse) => {
+      server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
         const error = new HttpError(417, 'The only expectation that is supported is 100-continue.');
-        const { status, headers, body } = whole(error, newRequestId());
+        const { status, headers, body } = whole(error, newRequestId(), request);
         // Whether the body follows is not known, so that what comes next on this connection cannot be told.
         response.writeHead(status, { ...headers, connection: 'close' }).end(body);
       });
@@ -78,28 +80,30 @@ function refusal(code: string | undefined): HttpError {
 export function answerBadUrl(request: FastifyRequest, reply: FastifyReply): void {
   const { method } = request;
   const path = pathOf(request);
-  const { status, headers, body } = whole(invalidUrl(method, path), request.id);
+  const { status, headers, body } = whole(invalidUrl(method, path), request.id, request);
   request.log.info({ method, path: loggedPath(request), status }, 'request');
   reply.hijack();
   reply.raw.writeHead(status, headers).end(body);
 }
 
-function rawAnswer(error: HttpError): string {
-  const { status, headers, body } = whole(error, newRequestId());
+/** `request`: the one whose body is at fault; null where it cannot be known. */
+function rawAnswer(error: HttpError, request: IncomingMessage | null): string {
+  const { status, headers, body } = whole(error, newRequestId(), request);
   const head = Object.entries({ ...headers, connection: 'close' }).map(
     ([name, value]) => `${name}: ${value}\r\n`,
   );
   return `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${head.join('')}\r\n${body}`;
 }
 
-/** An error's answer with all that hooks would have added to it. */
-function whole(error: HttpError, requestId: string) {
-  const { status, body } = toErrorAnswer(error);
+/** An error's answer with all that hooks would have added to it, in the envelope of the API whose path was asked for. */
+function whole(error: HttpError, requestId: string, request: { readonly url?: string | undefined } | null) {
+  const isMessages = isMessagesRequest({ url: request?.url ?? '' });
+  const { status, body } = isMessages ? toMessageErrorAnswer(error, requestId) : toErrorAnswer(error);
   const json = JSON.stringify(body);
   const headers = {
     ...COMMON_HEADERS,
+    ...(isMessages ? { 'request-id': requestId } : { ...OPENAI_HEADERS, 'openai-processing-ms': '0' }),
     'x-request-id': requestId,
-    'openai-processing-ms': '0',
     'content-type': 'application/json',
     'content-length': String(Buffer.byteLength(json)),
   };

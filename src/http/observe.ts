@@ -18,10 +18,9 @@ export function newRequestId(): string {
 }
 
 /** Headers of every answer, also of those that no route gave. */
-export const COMMON_HEADERS = {
-  'openai-version': '2020-10-01',
-  'x-content-type-options': 'nosniff',
-};
+export const COMMON_HEADERS = { 'x-content-type-options': 'nosniff' };
+/** Of every answer but those of the Messages API. */
+export const OPENAI_HEADERS = { 'openai-version': '2020-10-01' };
 
 /** Adds the common headers to every answer, and logs each request once, when its answer ended or its client left. */
 export function observeRequests(app: FastifyInstance, clock: Clock): void {
@@ -35,7 +34,7 @@ export function observeRequests(app: FastifyInstance, clock: Clock): void {
   });
 
   app.addHook('onSend', async (request, reply) => {
-    reply.headers(COMMON_HEADERS);
+    reply.headers({ ...COMMON_HEADERS, ...OPENAI_HEADERS });
     reply.header('x-request-id', request.id);
     reply.header('openai-processing-ms', String(elapsedMs(request, clock)));
     // Fastify adds a charset, which JSON does not have.
@@ -64,7 +63,7 @@ function logRequest(
 }
 
 /** The path without the query, and without the fragment, which no request should have: the router leaves out both. */
-export function pathOf(request: FastifyRequest): string {
+export function pathOf(request: Pick<FastifyRequest, 'url'>): string {
   return request.url.split(/[?#]/, 1)[0] ?? '';
 }
 

@@ -1,5 +1,6 @@
 /** The wire's shapes of webhook endpoints: schemas of what comes in, and the objects that go out. */
 import { z } from 'zod';
+import { clientBatchId } from '../engine/index.ts';
 import type { DeliveryRecord, WebhookEndpoint } from '../engine/index.ts';
 import { toUnixSeconds } from './wire.ts';
 
@@ -51,12 +52,13 @@ export function toWebhookEndpointWithSecret({
 
 /** A WebhookDelivery object, which the official API does not have. */
 export function toWebhookDeliveryObject(delivery: DeliveryRecord) {
+  const { id, type, batchId, format } = delivery.event;
   return {
     id: delivery.id,
     object: 'webhook_delivery',
-    event_id: delivery.event.id,
-    event_type: delivery.event.type,
-    batch_id: delivery.event.batchId,
+    event_id: id,
+    event_type: type,
+    batch_id: clientBatchId({ id: batchId, format }),
     created_at: toUnixSeconds(delivery.createdAt),
     status: delivery.state,
     attempts: delivery.attempts,

@@ -80,11 +80,34 @@ describe('a SQLite database', () => {
     older.close();
     const store = openSqliteStore({ path });
     onTestFinished(() => store.close());
-    const event = { id: 'evt_1', owner: 'ann', batchId: 'batch_1', type: 'batch.queued', createdAt: 5 };
+    const fact = { id: 'evt_1', owner: 'ann', type: 'batch.queued', createdAt: 5 };
+    const event = { ...fact, batchId: 'batch_1', format: 'openai' };
     expect(await store.claimDeliveries('w', 7, 10)).toEqual([
       { id: 'dlv_1', event, target: { url: 'https://a.example/', origin: 'batch' }, attempts: 3, epoch: 5 },
     ]);
     expect(await store.claimDeliveries('w', 8, 10)).toMatchObject([{ id: 'dlv_2' }]);
+  });
+
+  it('tells the events of a version without their formats by their batches', async () => {
+    const path = await temporaryPath();
+    const folder = new URL('../../migrations/sqlite/', import.meta.url);
+    const older = new Database(path);
+    migrate(
+      older,
+      readMigrations(folder).filter(({ name }) => name < '0010'),
+    );
+    older.exec(`
+      insert into batches (id, owner, endpoint, input_file_id, completion_window, status, priority, created_at, expires_at, format)
+      values ('batch_a', 'ann', '/v1/messages', 'file-a', '24h', 'failed', 0, 5, 6, 'anthropic'),
+        ('batch_b', 'ann', '/v1/responses', 'file-b', '24h', 'failed', 0, 5, 6, 'openai');
+      insert into events (id, owner, batch_id, type, created_at)
+      values ('evt_a', 'ann', 'batch_a', 'batch.failed', 5), ('evt_b', 'ann', 'batch_b', 'batch.failed', 5);
+    `);
+    older.close();
+    const store = openSqliteStore({ path });
+    onTestFinished(() => store.close());
+    expect(await store.readBatchEvents('batch_a')).toMatchObject([{ id: 'evt_a', format: 'anthropic' }]);
+    expect(await store.readBatchEvents('batch_b')).toMatchObject([{ id: 'evt_b', format: 'openai' }]);
   });
 
   it('of a newer version is refused, and left as it is', async () => {

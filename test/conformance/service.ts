@@ -1,7 +1,9 @@
-/** A service for all cases of one file, and the two ways in which they talk to it: the official SDK, and plain HTTP. */
+/** A service for all cases of one file, and the ways in which they talk to it: the official SDKs, and plain HTTP. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import Anthropic from '@anthropic-ai/sdk';
+import Database from 'better-sqlite3';
 import OpenAI from 'openai';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect } from 'vitest';
@@ -9,7 +11,7 @@ import { loadConfig } from '../../src/config.ts';
 import { startService } from '../../src/service.ts';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
 import type { Script } from '../helpers/upstream-server.ts';
-import { errorEnvelope } from './shapes.ts';
+import { errorEnvelope, messageErrorEnvelope } from './shapes.ts';
 
 export const KEY = 'sk-conformance-0123456789';
 
@@ -24,6 +26,8 @@ export interface Conformance {
   readonly url: string;
   /** Without retries, so that each answer is seen. */
   readonly client: OpenAI;
+  /** The SDK of Message Batches, without retries as well. */
+  readonly anthropic: Anthropic;
   /** One request with the key; `json` becomes its body. */
   call(path: string, init?: RequestInit & { readonly json?: unknown }): Promise<Answer>;
   /** Uploads a file and answers its id. */
@@ -35,6 +39,8 @@ export interface Conformance {
   ): Promise<OpenAI.Batch>;
   /** Waits for the end of a batch. */
   end(id: string): Promise<OpenAI.Batch>;
+  /** Moves the deadline of a batch into the past, in the database: no case can wait for a day. */
+  expire(id: string): void;
 }
 
 /** What the model server answers where a file needs none of its own. */
@@ -49,10 +55,12 @@ export function useService(
 ): Conformance {
   let url = '';
   let client: OpenAI;
+  let anthropic: Anthropic;
+  let dataDir = '';
   let close = async (): Promise<void> => {};
 
   beforeAll(async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'anyllm-conformance-'));
+    dataDir = await mkdtemp(join(tmpdir(), 'anyllm-conformance-'));
     const upstream = await startUpstreamServer(script);
     const config = loadConfig({
       PORT: '0',
@@ -65,6 +73,7 @@ export function useService(
     const service = await startService(config, pino({ level: 'silent' }));
     ({ url } = service);
     client = new OpenAI({ baseURL: `${url}/v1`, apiKey: KEY, maxRetries: 0 });
+    anthropic = new Anthropic({ baseURL: url, apiKey: KEY, authToken: null, maxRetries: 0 });
     close = async () => {
       await service.stop();
       await upstream.close();
@@ -82,6 +91,9 @@ export function useService(
     },
     get client() {
       return client;
+    },
+    get anthropic() {
+      return anthropic;
     },
     async call(path, { json, ...init } = {}) {
       const headers = new Headers(init.headers);
@@ -112,6 +124,33 @@ export function useService(
         .toMatch(/^(completed|failed|expired|cancelled)$/);
       return batch;
     },
+    expire(id) {
+      const db = new Database(join(dataDir, 'database.db'), { timeout: 5000 });
+      db.prepare('update batches set expires_at = created_at where id = ?').run(id);
+      db.close();
+    },
+  };
+}
+
+/** Holds answers back until they are let go. */
+export interface Gate {
+  /** How many wait now. */
+  readonly waiting: number;
+  wait(): Promise<void>;
+  /** Lets those go that wait now (default: all of them), the longest waiting first. */
+  release(count?: number): void;
+}
+
+export function createGate(): Gate {
+  const waiting: (() => void)[] = [];
+  return {
+    get waiting() {
+      return waiting.length;
+    },
+    wait: () => new Promise((resolve) => waiting.push(resolve)),
+    release(count = waiting.length) {
+      for (const letGo of waiting.splice(0, count)) letGo();
+    },
   };
 }
 
@@ -139,6 +178,27 @@ export function refusal(
 ) {
   const type = status >= 500 ? 'server_error' : status === 429 ? 'rate_limit_error' : 'invalid_request_error';
   return { status, type, message, param, code };
+}
+
+/** The error of an answer of the Messages API in its whole envelope, next to its status; its request id is told twice. */
+export function messageErrorOf({ status, headers, json }: Answer) {
+  expect(headers.get('content-type')).toBe('application/json');
+  expect([...headers.keys()].filter((name) => name.startsWith('openai-'))).toEqual([]);
+  const { error, request_id: requestId } = messageErrorEnvelope.parse(json);
+  expect(requestId).toMatch(/^req_[0-9a-f]{32}$/);
+  expect(headers.get('request-id')).toBe(requestId);
+  return { status, ...error };
+}
+
+/** What `messageErrorOf` answers; `type` goes with the status. */
+export function messageRefusal(status: 400 | 401 | 404 | 413, message: string) {
+  const type = {
+    400: 'invalid_request_error',
+    401: 'authentication_error',
+    404: 'not_found_error',
+    413: 'request_too_large',
+  }[status];
+  return { status, type, message };
 }
 
 /** Values of `limit` that a list refuses, and how: outside of 1 to `maximum`, or no number. */

@@ -65,6 +65,7 @@ export function describeLive(it: StoreIt): void {
         id: expect.stringMatching(/^evt_/),
         owner: 'ann',
         batchId: id,
+        format: 'openai',
         type: 'batch.completed',
         createdAt: T0,
       });

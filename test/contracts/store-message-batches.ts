@@ -11,6 +11,7 @@ import {
   startBatch,
   T0,
 } from '../helpers/store-fixtures.ts';
+import { claimDelivery, DELIVERED, insertEndpoint } from '../helpers/webhook-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 
 /** Batches of both formats side by side. */
@@ -50,6 +51,27 @@ export function describeMessageBatches(it: StoreIt): void {
       const counts = { total: 4, completed: 1, failed: 3 };
       await store.finishBatch(finishOf(await claimStepOf(store, id), 'cancelled', { counts, unfinished: 2 }));
       expect(await readBatch(store, id)).toMatchObject({ counts, unfinished: 2 });
+    });
+
+    it('tell their format with each of their events and deliveries, also when they are deleted', async ({
+      store,
+    }) => {
+      const endpoint = await insertEndpoint(store, { eventTypes: ['batch.failed'] });
+      const { id } = await createBatch(store, { format: 'anthropic' });
+      const failure = failOf(await claimStepOf(store, id));
+      await store.failBatch(failure);
+      const events = await store.readBatchEvents(id);
+      expect(events.map(({ format }) => format)).toEqual(['anthropic', 'anthropic']);
+      await store.deleteBatch('ann', id);
+      const { event } = failure.event;
+      expect(event.format).toBe('anthropic');
+      const listed = await store.listDeliveries('ann', endpoint.id, undefined, 10);
+      expect(listed?.data.map((delivery) => delivery.event)).toEqual([event]);
+      const delivery = await claimDelivery(store);
+      expect(delivery.event).toEqual(event);
+      await store.settleDelivery(delivery.id, delivery.epoch, T0, DELIVERED);
+      const replayed = await store.replayDelivery('ann', endpoint.id, delivery.id, T0);
+      expect(replayed).toMatchObject({ kind: 'ok', delivery: { event } });
     });
 
     it('stand in a list of their own, and are no place in the other one', async ({ store }) => {

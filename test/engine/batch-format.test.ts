@@ -51,12 +51,31 @@ describe('the format of a batch', () => {
       id: 'evt_1',
       owner: OWNER,
       batchId: batch.id,
+      format: 'anthropic',
       type: 'batch.queued',
       createdAt: 0,
     } as const;
-    const data = async (batchId: string) =>
-      (JSON.parse(await eventBody(context, { ...event, batchId })) as { data: unknown }).data;
-    expect(await data(batch.id)).toEqual({ id: clientBatchId(batch) });
-    expect(await data('batch_gone')).toEqual({ id: 'batch_gone' });
+    expect(JSON.parse(await eventBody(context, event))).toMatchObject({ data: { id: clientBatchId(batch) } });
+  });
+
+  it('decides it also where the batch is gone', async () => {
+    const { context } = createTestEngine();
+    const batchId = `batch_${HEX}`;
+    const type = 'batch.completed';
+    for (const [format, id] of [
+      ['openai', batchId],
+      ['anthropic', `msgbatch_${HEX}`],
+    ] as const) {
+      const body = await eventBody(context, {
+        id: 'evt_1',
+        owner: OWNER,
+        batchId,
+        format,
+        type,
+        createdAt: 0,
+      });
+      expect(JSON.parse(body)).toMatchObject({ type, data: { id } });
+      expect(Object.keys((JSON.parse(body) as { data: object }).data)).toEqual(['id']);
+    }
   });
 });

@@ -40,6 +40,29 @@ describe('readUsage', () => {
     });
   });
 
+  it('reads the usage of a message, whose input beside the cache is told of apart', () => {
+    const json = `{"input_tokens":11,"cache_creation_input_tokens":200,"cache_read_input_tokens":3000,
+      "cache_creation":{"ephemeral_5m_input_tokens":200},"output_tokens":40,"output_tokens_details":{"thinking_tokens":25},"service_tier":"batch"}`;
+    expect(read(json)).toEqual({
+      inputTokens: 3211,
+      cachedTokens: 3000,
+      outputTokens: 40,
+      reasoningTokens: 25,
+      totalTokens: 3251,
+    });
+    const without =
+      '{"input_tokens":11,"cache_creation_input_tokens":null,"output_tokens":4,"prompt_tokens":null}';
+    expect(read(without)).toEqual({ ...NO_USAGE, inputTokens: 11, outputTokens: 4, totalTokens: 15 });
+  });
+
+  it.each([
+    '{"prompt_tokens":50,"prompt_tokens_details":{"cached_tokens":30}',
+    '{"input_tokens":50,"input_tokens_details":{"cached_tokens":30}',
+  ])('counts the cache once where a server of another API tells of it as well: %s', (start) => {
+    const json = `${start},"cache_read_input_tokens":30,"cache_creation_input_tokens":5}`;
+    expect(read(json)).toEqual({ ...NO_USAGE, inputTokens: 50, cachedTokens: 30, totalTokens: 50 });
+  });
+
   it('reads the usage of embeddings', () => {
     expect(read('{"prompt_tokens":8,"total_tokens":8}')).toEqual({
       ...NO_USAGE,
@@ -91,7 +114,15 @@ describe('readUsage', () => {
   it('answers counts for any JSON object', () => {
     const count = fc.oneof(fc.double(), fc.integer(), fc.string(), fc.constant(null));
     const usage = fc.dictionary(
-      fc.constantFrom('prompt_tokens', 'completion_tokens', 'input_tokens', 'output_tokens', 'total_tokens'),
+      fc.constantFrom(
+        'prompt_tokens',
+        'completion_tokens',
+        'input_tokens',
+        'output_tokens',
+        'total_tokens',
+        'cache_read_input_tokens',
+        'cache_creation_input_tokens',
+      ),
       count,
     );
     fc.assert(

@@ -97,13 +97,14 @@ export function anApiKey(fields: Partial<ApiKey> = {}): ApiKey {
 
 /** An event of the batch; one delivery for each URL. */
 export function anEvent(
-  batch: Pick<Batch, 'id' | 'owner'>,
+  batch: Pick<Batch, 'id' | 'owner'> & Partial<Pick<Batch, 'format'>>,
   type: EventType,
   createdAt = T0,
   urls: readonly string[] = [],
 ): NewEvent {
   const targets = urls.map((url): PlainTarget => ({ url, origin: 'configured' }));
-  return { event: { id: newEventId(), owner: batch.owner, batchId: batch.id, type, createdAt }, targets };
+  const { id: batchId, owner, format = 'openai' } = batch;
+  return { event: { id: newEventId(), owner, batchId, format, type, createdAt }, targets };
 }
 
 /** A chunk of `lineCount` lines (default 4), each 100 bytes long. */

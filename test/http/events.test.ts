@@ -4,32 +4,13 @@ import type { IncomingMessage } from 'node:http';
 import { describe, expect, it, vi } from 'vitest';
 import { API_KEY } from '../helpers/http-app.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
+import { parseEventStream } from '../helpers/event-stream.ts';
+import type { StreamMessage } from '../helpers/event-stream.ts';
 import { startLiveBatch } from './live.ts';
 import type { LiveBatch } from './live.ts';
 import { listen } from './raw-client.ts';
 
-interface Message {
-  readonly id: string | undefined;
-  readonly event: string | undefined;
-  readonly data: { readonly [key: string]: unknown };
-}
-
-/** The messages of a stream, comments left out. */
-function parse(text: string): Message[] {
-  return text
-    .split('\n\n')
-    .filter((block) => /^data: /m.test(block))
-    .map((block) => {
-      const field = (name: string) => new RegExp(`^${name}: (.*)$`, 'm').exec(block)?.[1];
-      return {
-        id: field('id'),
-        event: field('event'),
-        data: JSON.parse(field('data') ?? '') as Message['data'],
-      };
-    });
-}
-
-const names = (messages: readonly Message[]) => messages.map(({ event }) => event);
+const names = (messages: readonly StreamMessage[]) => messages.map(({ event }) => event);
 
 /** Listens over a real connection. */
 async function connect(live: LiveBatch, port: number, headers: Record<string, string> = {}) {
@@ -47,7 +28,7 @@ async function connect(live: LiveBatch, port: number, headers: Record<string, st
   return {
     response,
     text: () => text,
-    messages: () => parse(text),
+    messages: () => parseEventStream(text),
     ended: () => ended,
     leave: () => request.destroy(),
   };
@@ -102,13 +83,13 @@ describe('GET /v1/batches/{id}/events', () => {
       });
     const fresh = await ask();
     expect(fresh.statusCode).toBe(200);
-    expect(names(parse(fresh.body))).toEqual(['snapshot']);
-    expect(parse(fresh.body)[0]?.data).toEqual(await live.retrieve());
-    const resumed = parse((await ask(events[0]?.id)).body);
+    expect(names(parseEventStream(fresh.body))).toEqual(['snapshot']);
+    expect(parseEventStream(fresh.body)[0]?.data).toEqual(await live.retrieve());
+    const resumed = parseEventStream((await ask(events[0]?.id)).body);
     expect(names(resumed)).toEqual(['snapshot', 'batch.in_progress', 'batch.completed']);
     expect(resumed.map(({ id }) => id)).toEqual([undefined, events[1]?.id, events[2]?.id]);
     expect((await ask(events[2]?.id)).statusCode).toBe(204);
-    expect(names(parse((await ask('evt_unknown')).body))).toEqual(['snapshot']);
+    expect(names(parseEventStream((await ask('evt_unknown')).body))).toEqual(['snapshot']);
   });
 
   it('shows that it is alive, and at most two messages of progress a second', async () => {

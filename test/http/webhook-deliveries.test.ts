@@ -6,6 +6,7 @@ import { createFakeClock } from '../helpers/fake-clock.ts';
 import { errorOf, refusal } from '../helpers/http-app.ts';
 import type { TestApp } from '../helpers/http-app.ts';
 import { createdBatch } from './batch-calls.ts';
+import { createdMessageBatch } from './messages/calls.ts';
 import { aboveMaximum, belowMinimum } from './refusals.ts';
 import { createdEndpoint, createFakeSender, createWebhookApp, ENDPOINTS, post } from './webhook-calls.ts';
 import type { EndpointObject } from './webhook-calls.ts';
@@ -83,6 +84,13 @@ describe('GET /v1/webhook_endpoints/{id}/deliveries', () => {
         last_response: 'thanks',
       },
     ]);
+  });
+
+  it('names a Message Batch by the id that its client knows', async () => {
+    const testApp = createWebhookApp();
+    const endpoint = await createdEndpoint(testApp, queued);
+    const { id } = await createdMessageBatch(testApp);
+    expect((await deliveriesOf(testApp, endpoint)).data[0]?.['batch_id']).toBe(id);
   });
 
   it('lists newest first, page by page, 20 unless asked otherwise', async () => {

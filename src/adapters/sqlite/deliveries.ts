@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import type { BatchFormat } from '../../engine/batch.ts';
 import { createShareOut } from '../../engine/delivery-share.ts';
 import type { DeliveryShare } from '../../engine/delivery-share.ts';
 import { MAX_DELIVERY_WAIT_MS } from '../../engine/event.ts';
@@ -41,6 +42,7 @@ interface DeliveryRow {
   readonly event_id: string;
   readonly owner: string;
   readonly batch_id: string;
+  readonly format: BatchFormat;
   readonly type: EventType;
   readonly created_at: number;
 }
@@ -59,7 +61,7 @@ function createClaimDeliveries(db: Database): Claim {
   const read = db.prepare<[number], DeliveryRow>(`
     select
       d.id, d.url, d.origin, d.attempts, d.epoch, w.id as endpoint_id,
-      e.id as event_id, e.owner, e.batch_id, e.type, e.created_at
+      e.id as event_id, e.owner, e.batch_id, e.format, e.type, e.created_at
     from deliveries d
       join events e on e.seq = d.event
       left join webhook_endpoints w on w.seq = d.endpoint
@@ -100,6 +102,7 @@ function toDelivery(row: DeliveryRow): Delivery {
       id: row.event_id,
       owner: row.owner,
       batchId: row.batch_id,
+      format: row.format,
       type: row.type,
       createdAt: row.created_at,
     },

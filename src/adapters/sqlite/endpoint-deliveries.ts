@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import type { BatchFormat } from '../../engine/batch.ts';
 import type { EventType } from '../../engine/event.ts';
 import type {
   ReplayDeliveryResult,
@@ -16,6 +17,7 @@ interface RecordRow {
   readonly event_id: string;
   readonly owner: string;
   readonly batch_id: string;
+  readonly format: BatchFormat;
   readonly type: EventType;
   readonly event_created_at: number;
   readonly created_at: number;
@@ -36,6 +38,7 @@ function toRecord(row: RecordRow): DeliveryRecord {
       id: row.event_id,
       owner: row.owner,
       batchId: row.batch_id,
+      format: row.format,
       type: row.type,
       createdAt: row.event_created_at,
     },
@@ -81,8 +84,8 @@ export function createListDeliveries(db: Database): WebhookEndpointStore['listDe
     .pluck();
   const newestFirst = db.prepare<[number, number, number], RecordRow>(`
     select
-      d.id, e.id as event_id, e.owner, e.batch_id, e.type, e.created_at as event_created_at, d.created_at, d.state,
-      d.attempts, d.next_at, d.last_attempt_at, d.last_status_code, d.last_duration_ms, d.last_response, d.last_error
+      d.id, e.id as event_id, e.owner, e.batch_id, e.format, e.type, e.created_at as event_created_at, d.created_at,
+      d.state, d.attempts, d.next_at, d.last_attempt_at, d.last_status_code, d.last_duration_ms, d.last_response, d.last_error
     from deliveries d
       join events e on e.seq = d.event
     where d.endpoint = ? and d.seq < ?
@@ -119,8 +122,8 @@ function createReplayDelivery(db: Database, findReceiver: FindReceiver) {
   const insert = createInsertDelivery(db);
   const read = db.prepare<[number | bigint], RecordRow>(`
     select
-      d.id, e.id as event_id, e.owner, e.batch_id, e.type, e.created_at as event_created_at, d.created_at, d.state,
-      d.attempts, d.next_at, d.last_attempt_at, d.last_status_code, d.last_duration_ms, d.last_response, d.last_error
+      d.id, e.id as event_id, e.owner, e.batch_id, e.format, e.type, e.created_at as event_created_at, d.created_at,
+      d.state, d.attempts, d.next_at, d.last_attempt_at, d.last_status_code, d.last_duration_ms, d.last_response, d.last_error
     from deliveries d
       join events e on e.seq = d.event
     where d.seq = ?

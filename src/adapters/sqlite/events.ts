@@ -10,8 +10,8 @@ export type InsertEvent = (event: NewEvent) => void;
 
 export function createInsertEvent(db: Database): InsertEvent {
   const insertEvent = db.prepare<[EventRecord]>(`
-    insert into events (id, owner, batch_id, type, created_at)
-    values (:id, :owner, :batchId, :type, :createdAt)
+    insert into events (id, owner, batch_id, format, type, created_at)
+    values (:id, :owner, :batchId, :format, :type, :createdAt)
   `);
   const insertDelivery = createInsertDelivery(db);
   const findEndpoints = db.prepare<[string, string], { readonly seq: number; readonly url: string }>(`

@@ -12,7 +12,7 @@ export function createLiveVerbs(db: Database): LiveStore {
     limit ?
   `);
   const events = db.prepare<[string], EventRecord>(`
-    select id, owner, batch_id as batchId, type, created_at as createdAt
+    select id, owner, batch_id as batchId, format, type, created_at as createdAt
     from events
     where batch_id = ?
     order by seq

@@ -57,27 +57,15 @@ async function createMessageBatch(
     refusesModel: (model) => upstream.refuses(model),
   });
   const upload = await engine.files.receive(lines.bytes);
-  const input = await upload.store({
+  return await engine.batches.createOver(upload, {
     owner,
     filename: 'message_batch.jsonl',
-    purpose: 'batch',
-    maxBatchBytes: Infinity,
+    endpoint: MESSAGES_ENDPOINT,
+    completionWindow: '24h',
+    format: 'anthropic',
+    restrictions: request.caller.key ?? undefined,
+    lines: lines.count,
   });
-  try {
-    return await engine.batches.create({
-      owner,
-      inputFileId: input.id,
-      endpoint: MESSAGES_ENDPOINT,
-      completionWindow: '24h',
-      format: 'anthropic',
-      restrictions: request.caller.key ?? undefined,
-      lines: lines.count,
-    });
-  } catch (error) {
-    // Of two failures the first one is told; what cannot be removed now expires.
-    await engine.files.delete(owner, input.id).catch(() => {});
-    throw error;
-  }
 }
 
 /** The bytes of the body. The connection is left alone where they are not wanted any more: an answer is to go out on it. */

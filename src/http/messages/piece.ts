@@ -1,11 +1,14 @@
 /** One JSON value or name in a stream of bytes: where it ends, and all of its bytes together. */
-const QUOTE = 0x22;
-const BACKSLASH = 0x5c;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
-const COMMA = 0x2c;
+import {
+  BACKSLASH,
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COMMA,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from '../../engine/json-tokens.ts';
+
 const NO_BYTES = Buffer.alloc(0);
 
 /** The bytes of a whole piece: [start, end) of `bytes`, good until the next push. */

@@ -1,17 +1,19 @@
 /** Finding the elements of `requests` in the body of a create, which may be far too large to be held. */
 import { createJsonScanner } from '../../engine/json-scan.ts';
 import { stringAt } from '../../engine/json-spans.ts';
+import {
+  CLOSE_ARRAY,
+  CLOSE_OBJECT,
+  COLON,
+  COMMA,
+  isSpace,
+  OPEN_ARRAY,
+  OPEN_OBJECT,
+  QUOTE,
+} from '../../engine/json-tokens.ts';
 import { HttpError } from '../errors.ts';
 import { Piece } from './piece.ts';
 import type { Span } from './piece.ts';
-
-const QUOTE = 0x22;
-const COMMA = 0x2c;
-const COLON = 0x3a;
-const OPEN_ARRAY = 0x5b;
-const CLOSE_ARRAY = 0x5d;
-const OPEN_OBJECT = 0x7b;
-const CLOSE_OBJECT = 0x7d;
 
 /** What may come next, white space aside. */
 type Place =
@@ -197,8 +199,4 @@ export class RequestsSplitter {
 /** The refusal of the element with this number, counted from 0. */
 export function requestTooLong(index: number, maxBytes: number): HttpError {
   return new HttpError(413, `requests.${index}: A request may have at most ${maxBytes} bytes`);
-}
-
-function isSpace(byte: number | undefined): boolean {
-  return byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09;
 }

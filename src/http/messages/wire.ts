@@ -3,8 +3,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { HttpError } from '../errors.ts';
 import { pathOf } from '../observe.ts';
 
-/** True for the paths of the Messages API, unknown ones included. */
-export function isMessagesRequest(request: FastifyRequest): boolean {
+/** True for requests to the paths of the Messages API, unknown ones included. */
+export function isMessagesRequest(request: { readonly url: string }): boolean {
   return /^\/v1\/messages(?:\/|$)/.test(pathOf(request));
 }
 

@@ -300,7 +300,7 @@ describe('what POST /v1/messages/batches refuses', () => {
 
   it('nothing, where the batch cannot be stored: the file goes, too', async () => {
     const full = () => Promise.reject(Object.assign(new Error('full'), { code: 'ENOSPC' }));
-    const testApp = createTestApp({ store: () => ({ createBatch: full }) });
+    const testApp = createTestApp({ store: () => ({ submitBatch: full }) });
     expect(messageErrorOf(await create(testApp, { requests: [aRequest('a')] }))).toEqual(
       messageRefusal(507, 'api_error', 'The server has no space left to store this.'),
     );
