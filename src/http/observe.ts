@@ -51,11 +51,15 @@ function logRequest(
   reply: FastifyReply,
   { aborted, clock }: { readonly aborted: boolean; readonly clock: Clock },
 ): void {
+  // Undefined on public routes, and for whoever was refused.
+  const keyId = request.caller?.key?.id;
   const fields = {
     method: request.method,
     path: loggedPath(request),
     status: reply.statusCode,
     durationMs: elapsedMs(request, clock),
+    // Administrators know their keys by it; it opens nothing.
+    ...(keyId === undefined ? {} : { keyId }),
     ...(aborted ? { aborted } : {}),
   };
   // Probes come every few seconds and tell nothing while they succeed.
