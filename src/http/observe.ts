@@ -72,9 +72,11 @@ export function pathOf(request: FastifyRequest): string {
   return request.url.split(/[?#]/, 1)[0] ?? '';
 }
 
-/** The path as the log may have it: whoever takes a key for an id puts it there. */
+/** The path as the log may have it: whoever takes a key or a signing secret for an id puts it there. */
 export function loggedPath(request: FastifyRequest): string {
-  return pathOf(request).replaceAll(/sk-[\w-]{16,}/g, 'sk-…');
+  return pathOf(request)
+    .replaceAll(/sk-[\w-]{16,}/g, 'sk-…')
+    .replaceAll(/whsec_[\w+/=%-]{16,}/g, 'whsec_…');
 }
 
 function elapsedMs(request: FastifyRequest, clock: Clock): number {

@@ -40,10 +40,10 @@ export async function issueKey(household: Household, admin: Owner, request: Requ
 /** Creates an endpoint or rotates its secret. The service signs with it, so the database has it. */
 async function issueSigningSecret(household: Household, owner: Owner, request: Request): Promise<string> {
   const { id, signing_secret } = await done(owner, 'a signing secret', { ...request, place: 'own answer' });
-  household.learn('the secret of an endpoint', String(signing_secret).slice('whsec_'.length), [
-    'own answer',
-    'database',
-  ]);
+  const secret = String(signing_secret);
+  household.learn('the secret of an endpoint', secret.slice('whsec_'.length), ['own answer', 'database']);
+  const mistaken = { target: `/v1/webhook_endpoints/${secret}`, place: 'own answer' } as const;
+  await refused(owner, 'a secret for an id', mistaken);
   return String(id);
 }
 
