@@ -63,7 +63,7 @@ async function fillUp({ client }: World, disk: SmallDisk, endpointId: string): P
   disk.fill();
   for (let n = 0; n < MAX_WRITES; n++) {
     const body = { name: `name ${n} ${'x'.repeat(200)}` };
-    const write = client.call('a write', `/webhook_endpoints/${endpointId}`, { method: 'POST', body });
+    const write = client.call('a write', `/webhook_endpoints/${endpointId}`, { body });
     if ((await orRefused('a write', write)) === null) return;
   }
   throw new Error(`${MAX_WRITES} writes had room on a full disk`);
@@ -125,7 +125,6 @@ async function prepareRemovals(world: World): Promise<Removal[]> {
 /** A key that is in use. */
 async function prepareRevocation({ client }: World): Promise<Removal> {
   const { id, key } = await client.callJson<{ id: string; key: string }>('a key', '/admin/keys', {
-    method: 'POST',
     body: { name: 'laptop', owner: 'team-a' },
   });
   const use = (): Promise<number> => statusOf(client, '/files', { authorization: `Bearer ${key}` });
@@ -145,7 +144,6 @@ async function prepareRevocation({ client }: World): Promise<Removal> {
 async function createEndpoint(client: Client): Promise<string> {
   const url = `http://127.0.0.1:${await unusedPort()}/`;
   const { id } = await client.callJson<{ id: string }>('an endpoint', '/webhook_endpoints', {
-    method: 'POST',
     body: { name: 'nobody', url, event_types: ['batch.completed'] },
   });
   return id;
@@ -157,7 +155,6 @@ const VERSION = { 'anthropic-version': '2023-06-01' };
 async function createMessageBatch({ client }: World): Promise<string> {
   const request = { custom_id: 'a', params: { model: 'witness', max_tokens: 1, messages: [] } };
   const { id } = await client.callJson<{ id: string }>('a Message Batch', '/messages/batches', {
-    method: 'POST',
     headers: VERSION,
     body: { requests: [request] },
   });

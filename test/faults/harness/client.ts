@@ -20,6 +20,7 @@ export class Refused extends Error {
 
 /** What a call is sent with. */
 export interface CallOptions {
+  /** Default: POST where there is a body, else GET. */
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** An object is sent as JSON. */
@@ -68,11 +69,11 @@ export interface ClientOptions {
 export function createClient({ url, ledger, apiKey }: ClientOptions): Client {
   const key: Readonly<Record<string, string>> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
 
-  const call: Client['call'] = async (what, path, { method = 'GET', headers = {}, body } = {}) => {
+  const call: Client['call'] = async (what, path, { method, headers = {}, body } = {}) => {
     const isJson = body !== undefined && !(body instanceof FormData);
     const type: Readonly<Record<string, string>> = isJson ? { 'content-type': 'application/json' } : {};
     const response = await fetch(`${url()}/v1${path}`, {
-      method,
+      method: method ?? (body === undefined ? 'GET' : 'POST'),
       headers: { ...key, ...type, ...headers },
       body: isJson ? JSON.stringify(body) : (body ?? null),
     });
@@ -91,7 +92,7 @@ export function createClient({ url, ledger, apiKey }: ClientOptions): Client {
       const form = new FormData();
       form.set('purpose', 'batch');
       form.set('file', new Blob([input.text]), 'input.jsonl');
-      const { id } = await callJson<{ id: string }>('an upload', '/files', { method: 'POST', body: form });
+      const { id } = await callJson<{ id: string }>('an upload', '/files', { body: form });
       const file = { id, input, isDeleted: false };
       ledger.files.push(file);
       return file;
@@ -99,7 +100,6 @@ export function createClient({ url, ledger, apiKey }: ClientOptions): Client {
     async create(file, { tag = randomUUID(), body = {}, webhookUrl } = {}) {
       try {
         const { id } = await callJson<BatchObject>('a create', '/batches', {
-          method: 'POST',
           body: createBody(file, { tag, webhookUrl, body }),
         });
         return noteCreated(ledger, { id, file, tag, webhookUrl });

@@ -13,7 +13,6 @@ export async function beginUpload(client: Client, input: Input): Promise<string>
     mime_type: 'text/jsonl',
   };
   const upload = await client.callJson<{ id: string }>('an upload', '/uploads', {
-    method: 'POST',
     body: announced,
   });
   return upload.id;
@@ -35,7 +34,6 @@ export async function addPart(
   const body = new FormData();
   body.set('data', new Blob([bytes]), 'part');
   const part = await client.callJson<{ id: string }>('a part', `/uploads/${uploadId}/parts`, {
-    method: 'POST',
     body,
   });
   return part.id;
@@ -51,7 +49,6 @@ export async function completeUpload(
     'a complete',
     `/uploads/${uploadId}/complete`,
     {
-      method: 'POST',
       body: { part_ids: partIds, md5: createHash('md5').update(input.text).digest('hex') },
     },
   );

@@ -80,7 +80,9 @@ interface Outcome {
 async function complete(client: Client, { id, input, fate, partIds }: PromisedUpload): Promise<Outcome> {
   const pieces = piecesOf(input, PARTS);
   try {
-    const all = await Promise.all(pieces.map((bytes, i) => partIds[i] ?? addPart(client, id, bytes)));
+    const all = await Promise.all(
+      pieces.map(async (bytes, i) => partIds[i] ?? (await addPart(client, id, bytes))),
+    );
     return { end: null, fileId: await completeUpload(client, id, { partIds: all, input }) };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;

@@ -58,6 +58,11 @@ export async function answerOf(call: Promise<string>): Promise<Answer> {
   }
 }
 
+/** The statuses of answers of which nobody knows which one comes first: in ascending order. */
+export function statusesOf(...answers: readonly Answer[]): number[] {
+  return answers.map(({ status }) => status).toSorted((a, b) => a - b);
+}
+
 /** Makes all calls, each after up to `maxMs` milliseconds. */
 export async function atOnce<T>(
   random: Random,
