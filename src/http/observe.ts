@@ -50,11 +50,15 @@ function logRequest(
   reply: FastifyReply,
   { aborted, clock }: { readonly aborted: boolean; readonly clock: Clock },
 ): void {
+  // Undefined on public routes, and for whoever was refused.
+  const keyId = request.caller?.key?.id;
   const fields = {
     method: request.method,
     path: loggedPath(request),
     status: reply.statusCode,
     durationMs: elapsedMs(request, clock),
+    // Administrators know their keys by it; it opens nothing.
+    ...(keyId === undefined ? {} : { keyId }),
     ...(aborted ? { aborted } : {}),
   };
   // Probes come every few seconds and tell nothing while they succeed.
@@ -67,9 +71,11 @@ export function pathOf(request: Pick<FastifyRequest, 'url'>): string {
   return request.url.split(/[?#]/, 1)[0] ?? '';
 }
 
-/** The path as the log may have it: whoever takes a key for an id puts it there. */
+/** The path as the log may have it: whoever takes a key or a signing secret for an id puts it there. */
 export function loggedPath(request: FastifyRequest): string {
-  return pathOf(request).replaceAll(/sk-[\w-]{16,}/g, 'sk-…');
+  return pathOf(request)
+    .replaceAll(/sk-[\w-]{16,}/g, 'sk-…')
+    .replaceAll(/whsec_[\w+/=%-]{16,}/g, 'whsec_…');
 }
 
 function elapsedMs(request: FastifyRequest, clock: Clock): number {

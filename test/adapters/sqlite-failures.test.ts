@@ -92,6 +92,8 @@ function openSqliteStoreThatIsFull(path: string, text: string): Store {
 describe('on a full disk a store', () => {
   const REMOVALS: Readonly<Record<string, (store: Store) => Promise<unknown>>> = {
     deleteFile: (store) => store.deleteFile('ann', 'file-x', 0),
+    deleteBatch: (store) => store.deleteBatch('ann', 'batch_x'),
+    deleteWebhookEndpoint: (store) => store.deleteWebhookEndpoint('ann', 'whe_x'),
     cancelUpload: (store) => store.cancelUpload('ann', 'upload_x', 0),
     expireUploads: (store) => store.expireUploads(0, 1),
     removeUploadParts: (store) => store.removeUploadParts(1),

@@ -12,6 +12,7 @@ import {
 } from '../helpers/http-app.ts';
 import type { TestApp } from '../helpers/http-app.ts';
 import { createTestEngine } from '../helpers/test-engine.ts';
+import { requestLines } from './raw-client.ts';
 
 const COMMON = {
   'x-request-id': expect.stringMatching(/^req_[0-9a-f]{32}$/),
@@ -150,6 +151,16 @@ describe('the log', () => {
         msg: 'request',
       },
     ]);
+  });
+
+  it.each([
+    ['/v1/admin/keys/sk-0123456789abcdef_-/rotate', '/v1/admin/keys/sk-…/rotate'],
+    ['/v1/webhook_endpoints/whsec_0123456789abcdef+/0=', '/v1/webhook_endpoints/whsec_…'],
+    ['/v1/webhook_endpoints/whsec_0123456789abcdef%2F0%3D', '/v1/webhook_endpoints/whsec_…'],
+  ])('has no secret that somebody took for an id: %s', async (url, path) => {
+    const testApp = createTestApp();
+    await testApp.call({ url });
+    expect(requestLines(testApp).map((line) => line['path'])).toEqual([path]);
   });
 
   it('takes probes for details', async () => {

@@ -14,6 +14,7 @@ import type { TestApp, TestAppOptions } from '../helpers/http-app.ts';
 import { inputLine } from '../helpers/test-engine.ts';
 import { createdBatch } from './batch-calls.ts';
 import { createdKey, withKey } from './key-calls.ts';
+import { requestLines } from './raw-client.ts';
 
 const DEFAULT_OWNER = 'default';
 
@@ -172,6 +173,39 @@ describe('the use of a key', () => {
     await testApp.call({ method: 'DELETE', url: `/v1/admin/keys/${id}` });
     await withKey(testApp, key).call({ url: '/v1/files' });
     expect(writes).toBe(0);
+  });
+});
+
+describe("the log's line on a request", () => {
+  /** The ids of keys in it, by path. */
+  const keysIn = (testApp: TestApp) =>
+    requestLines(testApp).map((line) => [line['path'], line['keyId']] as const);
+
+  it('tells which of the keys that were handed out was sent, and nothing of its secret', async () => {
+    const testApp = createTestApp();
+    const { id, key } = await createdKey(testApp);
+    const team = withKey(testApp, key);
+    await team.call({ url: '/v1/files' });
+    await team.call({ url: '/v1/batches/batch_x' });
+    await team.call({ url: '/v1/admin/keys' });
+    expect(keysIn(testApp).slice(1)).toEqual([
+      ['/v1/files', id],
+      ['/v1/batches/batch_x', id],
+      ['/v1/admin/keys', id],
+    ]);
+    expect(testApp.logLines.join('')).not.toContain(key.slice(3, 12));
+  });
+
+  it('tells of no key where it was one of API_KEYS, a wrong one, a dead one or none', async () => {
+    const testApp = createTestApp();
+    const { id, key } = await createdKey(testApp);
+    await testApp.call({ method: 'DELETE', url: `/v1/admin/keys/${id}` });
+    for (const secret of [API_KEY, 'wrong', key]) await withKey(testApp, secret).call({ url: '/v1/files' });
+    await testApp.app.inject('/v1/files');
+    await testApp.app.inject('/health/ready');
+    await testApp.app.inject('/v1/%ff');
+    expect(keysIn(testApp).length).toBe(8);
+    expect(keysIn(testApp).filter(([, keyId]) => keyId !== undefined)).toEqual([]);
   });
 });
 

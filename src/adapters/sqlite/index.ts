@@ -72,6 +72,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     releaseDeadLeases: removals.releaseDeadLeases,
     deleteFile: removals.deleteFile,
     deleteBatch: removals.deleteBatch,
+    deleteWebhookEndpoint: removals.deleteWebhookEndpoint,
     revokeApiKey: removals.revokeApiKey,
     expireFiles: async (now, limit) => {
       // Called now and then, and there may be room again.

@@ -18,12 +18,21 @@ export class Refused extends Error {
   }
 }
 
+/** What a call is sent with. */
+export interface CallOptions {
+  /** Default: POST where there is a body, else GET. */
+  readonly method?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** An object is sent as JSON. */
+  readonly body?: FormData | object;
+}
+
 export interface CreateOptions {
   readonly tag?: string;
   /** More members of the body. */
   readonly body?: Readonly<Record<string, unknown>>;
   /** Where on the receiver its webhook goes. */
-  readonly webhookUrl?: string;
+  readonly webhookUrl?: string | undefined;
 }
 
 /**
@@ -31,6 +40,10 @@ export interface CreateOptions {
  * came, so that nobody knows whether the call has happened.
  */
 export interface Client {
+  /** Any call, by its path behind `/v1`; `what` names it in errors. Answers the body as text. */
+  call(what: string, path: string, options?: CallOptions): Promise<string>;
+  /** As `call`; answers the body's value. */
+  callJson<T>(what: string, path: string, options?: CallOptions): Promise<T>;
   upload(input: Input): Promise<PromisedFile>;
   create(file: PromisedFile, options?: CreateOptions): Promise<PromisedBatch>;
   /** Answers the status that the batch then had. */
@@ -40,29 +53,46 @@ export interface Client {
   /** Every batch there is. */
   list(): Promise<BatchObject[]>;
   deleteFile(file: PromisedFile): Promise<void>;
+  deleteBatch(batch: PromisedBatch): Promise<void>;
   /** A file's bytes as text, or null where there is no such file. */
   content(fileId: string): Promise<string | null>;
 }
 
-/** `url` is asked for at each call: the service has another port after each restart. */
-export function createClient(url: () => string, ledger: Ledger): Client {
-  async function call(what: string, path: string, init: RequestInit = {}): Promise<string> {
-    const response = await fetch(`${url()}/v1${path}`, init);
+export interface ClientOptions {
+  /** Asked for at each call: the service has another port after each restart. */
+  readonly url: () => string;
+  readonly ledger: Ledger;
+  /** Null where none is asked for. */
+  readonly apiKey: string | null;
+}
+
+export function createClient({ url, ledger, apiKey }: ClientOptions): Client {
+  const key: Readonly<Record<string, string>> = apiKey === null ? {} : { authorization: `Bearer ${apiKey}` };
+
+  const call: Client['call'] = async (what, path, { method, headers = {}, body } = {}) => {
+    const isJson = body !== undefined && !(body instanceof FormData);
+    const type: Readonly<Record<string, string>> = isJson ? { 'content-type': 'application/json' } : {};
+    const response = await fetch(`${url()}/v1${path}`, {
+      method: method ?? (body === undefined ? 'GET' : 'POST'),
+      headers: { ...key, ...type, ...headers },
+      body: isJson ? JSON.stringify(body) : (body ?? null),
+    });
     const text = await response.text();
     if (!response.ok) throw new Refused(what, response.status, text);
     return text;
-  }
+  };
 
-  async function callJson<T>(what: string, path: string, init?: RequestInit): Promise<T> {
-    return JSON.parse(await call(what, path, init)) as T;
-  }
+  const callJson: Client['callJson'] = async <T>(...[what, path, options]: Parameters<Client['call']>) =>
+    JSON.parse(await call(what, path, options)) as T;
 
   return {
+    call,
+    callJson,
     async upload(input) {
       const form = new FormData();
       form.set('purpose', 'batch');
       form.set('file', new Blob([input.text]), 'input.jsonl');
-      const { id } = await callJson<{ id: string }>('an upload', '/files', { method: 'POST', body: form });
+      const { id } = await callJson<{ id: string }>('an upload', '/files', { body: form });
       const file = { id, input, isDeleted: false };
       ledger.files.push(file);
       return file;
@@ -70,16 +100,7 @@ export function createClient(url: () => string, ledger: Ledger): Client {
     async create(file, { tag = randomUUID(), body = {}, webhookUrl } = {}) {
       try {
         const { id } = await callJson<BatchObject>('a create', '/batches', {
-          method: 'POST',
-          headers: { 'content-type': 'application/json' },
-          body: JSON.stringify({
-            input_file_id: file.id,
-            endpoint: '/v1/chat/completions',
-            completion_window: '24h',
-            metadata: { tag },
-            ...(webhookUrl !== undefined && { webhook_url: webhookUrl }),
-            ...body,
-          }),
+          body: createBody(file, { tag, webhookUrl, body }),
         });
         return noteCreated(ledger, { id, file, tag, webhookUrl });
       } catch (error) {
@@ -115,6 +136,13 @@ export function createClient(url: () => string, ledger: Ledger): Client {
       await call('a delete', `/files/${file.id}`, { method: 'DELETE' });
       file.isDeleted = true;
     },
+    async deleteBatch(batch) {
+      await call('a delete', `/batches/${batch.id}`, { method: 'DELETE' });
+      const at = ledger.batches.indexOf(batch);
+      // It is gone already where another call has deleted it at the same time.
+      if (at !== -1) ledger.batches.splice(at, 1);
+      ledger.deletedBatches.push(batch.id);
+    },
     async content(fileId) {
       try {
         return await call(`the content of ${fileId}`, `/files/${fileId}/content`);
@@ -123,6 +151,18 @@ export function createClient(url: () => string, ledger: Ledger): Client {
         throw error;
       }
     },
+  };
+}
+
+/** What a create asks for. */
+export function createBody(file: PromisedFile, { tag, webhookUrl, body = {} }: CreateOptions): object {
+  return {
+    input_file_id: file.id,
+    endpoint: '/v1/chat/completions',
+    completion_window: '24h',
+    metadata: { tag },
+    ...(webhookUrl !== undefined && { webhook_url: webhookUrl }),
+    ...body,
   };
 }
 

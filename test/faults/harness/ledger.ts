@@ -44,11 +44,18 @@ export interface PromisedBatch {
 export interface Ledger {
   readonly files: PromisedFile[];
   readonly batches: PromisedBatch[];
+  /** Ids of batches whose removal was answered; they are not among `batches` any more. */
+  readonly deletedBatches: string[];
   /** Tags of creates that were definitely refused (4xx or 5xx). */
   readonly refusedTags: string[];
 }
 
-export const createLedger = (): Ledger => ({ files: [], batches: [], refusedTags: [] });
+export const createLedger = (): Ledger => ({
+  files: [],
+  batches: [],
+  deletedBatches: [],
+  refusedTags: [],
+});
 
 export const isTerminal = (status: string): boolean => /^(completed|failed|expired|cancelled)$/.test(status);
 

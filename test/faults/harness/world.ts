@@ -43,6 +43,8 @@ export interface WorldOptions {
   readonly dataDir?: string;
   /** Settings of every start. */
   readonly env?: Readonly<Record<string, string>>;
+  /** The key of the administrator, which the client sends. Default: none is asked for. */
+  readonly apiKey?: string;
   /** Those of another world, where this one goes on with its data. Default: new ones. */
   readonly upstream?: WitnessUpstream;
   readonly receiver?: WebhookReceiver;
@@ -50,7 +52,7 @@ export interface WorldOptions {
 
 /** Everything but the service, which `start` starts; all is closed with the scope. */
 export async function createWorld(scope: Scope, options: WorldOptions = {}): Promise<World> {
-  const { dataDir, env = {} } = options;
+  const { dataDir, env = {}, apiKey = null } = options;
   const upstream = options.upstream ?? (await startWitness(scope));
   const receiver = options.receiver ?? (await startReceiver(scope));
   const ledger = createLedger();
@@ -68,7 +70,7 @@ export async function createWorld(scope: Scope, options: WorldOptions = {}): Pro
     upstream,
     receiver,
     ledger,
-    client: createClient(() => urlOf(world.service), ledger),
+    client: createClient({ url: () => urlOf(world.service), ledger, apiKey }),
     crashes,
     get service() {
       if (service === null) throw new Error('the service was never started');
@@ -84,6 +86,7 @@ export async function createWorld(scope: Scope, options: WorldOptions = {}): Pro
           WEBHOOK_SIGNING_SECRET: SIGNING_SECRET,
           WEBHOOK_URLS: receiver.url('all'),
           WEBHOOK_ALLOW_PRIVATE: 'true',
+          ...(apiKey !== null && { API_KEYS: apiKey }),
           ...env,
           ...options.env,
         },

@@ -10,6 +10,7 @@ import { DiskModel } from './disk-model.ts';
 import type { Fate, Image } from './disk-model.ts';
 import { record } from './recording.ts';
 import type { Recording } from './recording.ts';
+import { goOnWithUploads } from './uploads.ts';
 
 const FATES: readonly Fate[] = ['all lost', 'some lost', 'some lost', 'all kept'];
 /** Images at random moments, beside those at each acknowledgement. */
@@ -49,7 +50,10 @@ function chooseMoments(
   { quick, random }: Trials,
   { steps, acknowledgements }: Recording,
 ): { step: number; fate: Fate }[] {
-  const told = acknowledgements.flatMap((at): { step: number; fate: Fate }[] => [
+  // The first of each kind: of two with the same key the later one stays in a map.
+  const kinds = new Map(acknowledgements.toReversed().map((one) => [one.what, one]));
+  const tried = quick ? [...kinds.values()] : acknowledgements;
+  const told = tried.flatMap(({ at }): { step: number; fate: Fate }[] => [
     { step: at + 1, fate: 'all lost' },
     ...(quick ? [] : [{ step: at + 1, fate: 'some lost' as const }]),
   ]);
@@ -81,6 +85,7 @@ async function startFrom(scope: Scope, recording: Recording, step: number, image
   await world.start();
   if (world.service.hasEnded)
     throw new Error(`the service does not start: ${world.service.output().slice(-600)}`);
+  await goOnWithUploads(world, recording.uploadsBefore(step));
   await world.settle();
   await checkInvariants(world, { retriesALine: Infinity });
 }

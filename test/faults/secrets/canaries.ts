@@ -5,10 +5,16 @@ import type { Random } from '../harness/random.ts';
 export type Place =
   /** The data folder. */
   | 'folder'
+  /** The files of the database in it. */
+  | 'database'
   /** Downloads of files. */
   | 'content'
   /** File and batch objects, in answers to their owner. */
   | 'objects'
+  /** The deliveries to an endpoint, in answers to its owner. */
+  | 'deliveries'
+  /** The answer to the very call that brought it or made it. */
+  | 'own answer'
   /** What the upstream receives. */
   | 'upstream'
   /** What receivers of webhooks receive. */
@@ -17,7 +23,7 @@ export type Place =
 export interface Canary {
   /** What it stands for. */
   readonly name: string;
-  /** Letters and digits, so that it looks the same in JSON, in URLs and in headers. */
+  /** Such that it looks the same in JSON, in URLs and in headers. */
   readonly text: string;
   /** Where it may be found. It may never be found in a log, in an error's answer or in the process's arguments. */
   readonly mayBeIn: readonly Place[];
@@ -44,6 +50,10 @@ const PLACES = {
   webhookPassword: [],
   // Only its status is of interest.
   receiverAnswer: [],
+  // What the receiver behind a webhook endpoint answers is shown to its owner.
+  endpointAnswer: ['database', 'deliveries'],
+  // Remembered, and quoted where it is used for something else.
+  idempotencyKey: ['database', 'own answer'],
   // Prompts and answers are what batches are about: they are stored, and downloaded by their owner.
   prompt: ['folder', 'content', 'upstream'],
   answer: ['folder', 'content'],
@@ -55,10 +65,13 @@ const PLACES = {
   customId: ['folder', 'content', 'objects'],
   filename: ['folder', 'content', 'objects'],
   metadata: ['folder', 'objects'],
-  webhookUrlToken: ['folder', 'objects', 'receiver'],
+  webhookUrlToken: ['folder', 'objects', 'own answer', 'receiver'],
 } as const satisfies Readonly<Record<string, readonly Place[]>>;
 
 export type Canaries = Readonly<Record<keyof typeof PLACES, Canary>>;
+
+/** Those canaries, and others by names of their own. */
+export type AllCanaries = Readonly<Record<string, Canary>>;
 
 export function createCanaries(random: Random): Canaries {
   const text = (): string => Array.from({ length: LENGTH }, () => random.pick(ALPHABET)).join('');
@@ -67,12 +80,16 @@ export function createCanaries(random: Random): Canaries {
 }
 
 /** The names of those canaries that are in `bytes` and do not belong into `place` (null: a place for none). */
-export function findLeaks(canaries: Canaries, bytes: string | Buffer, place: Place | null): string[] {
+export function findLeaks(canaries: AllCanaries, bytes: string | Buffer, place: Place | null): string[] {
   const text = typeof bytes === 'string' ? bytes : bytes.toString('latin1');
   return Object.values(canaries)
-    .filter((canary: Canary) => place === null || !canary.mayBeIn.includes(place))
+    .filter(({ mayBeIn }) => place === null || !mayBeIn.some((allowed) => isWithin(place, allowed)))
     .filter(({ text: secret }) => formsOf(secret).some((form) => text.includes(form)))
     .map(({ name }) => name);
+}
+
+function isWithin(place: Place, allowed: Place): boolean {
+  return place === allowed || (place === 'database' && allowed === 'folder');
 }
 
 const known = new Map<string, readonly string[]>();
@@ -84,8 +101,9 @@ function formsOf(secret: string): readonly string[] {
 }
 
 function partsOf(secret: string): string[] {
-  const starts = Array.from({ length: Math.floor((LENGTH - PART) / STRIDE) + 1 }, (_, at) => at * STRIDE);
-  return [...starts, LENGTH - PART].map((at) => secret.slice(at, at + PART));
+  const last = secret.length - PART;
+  const starts = Array.from({ length: Math.floor(last / STRIDE) + 1 }, (_, at) => at * STRIDE);
+  return [...starts, last].map((at) => secret.slice(at, at + PART));
 }
 
 /** Base64 looks different for each of the three ways in which text can lie in it. */

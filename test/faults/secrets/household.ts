@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type { Scope } from '../harness/scope.ts';
 import { startServiceProcess } from '../harness/service-process.ts';
 import type { ServiceProcess } from '../harness/service-process.ts';
 import { findLeaks } from './canaries.ts';
-import type { Canaries, Place } from './canaries.ts';
+import type { AllCanaries, Canaries, Place } from './canaries.ts';
 import type { Peers } from './peers.ts';
 import { startPeers } from './peers.ts';
 import { createVisitor } from './wire.ts';
@@ -24,6 +24,8 @@ export interface Household {
   log(): string;
   /** Starts the service with all secrets, and with other settings where told. */
   start(env?: Readonly<Record<string, string>>): Promise<ServiceProcess>;
+  /** Has one more secret looked for: one that the service has made. */
+  learn(name: string, text: string, mayBeIn: readonly Place[]): void;
   /** Throws where a canary is where it does not belong. */
   check(): void;
 }
@@ -38,6 +40,7 @@ export async function createHousehold(
   const folder = await scope.folder();
   const dataDir = join(folder, 'data');
   const services: ServiceProcess[] = [];
+  let all: AllCanaries = canaries;
   scope.defer(async () => {
     for (const service of services) service.kill('SIGKILL');
     await Promise.all(services.map(({ ended }) => ended));
@@ -64,10 +67,14 @@ export async function createHousehold(
       services.push(service);
       return service;
     },
+    learn(name, text, mayBeIn) {
+      const unique = `${name} ${Object.keys(all).length}`;
+      all = { ...all, [unique]: { name: unique, text, mayBeIn } };
+    },
     check() {
       const leaks: string[] = [];
       const look = (where: string, bytes: string | Buffer, place: Place | null): void => {
-        for (const name of findLeaks(canaries, bytes, place)) leaks.push(`${name} in ${where}`);
+        for (const name of findLeaks(all, bytes, place)) leaks.push(`${name} in ${where}`);
       };
       for (const line of household.log().split('\n')) look(`the log: ${line.slice(0, 300)}`, line, null);
       for (const { what, status, text, place } of household.visitor.answers) {
@@ -75,7 +82,10 @@ export async function createHousehold(
       }
       for (const { raw } of peers.upstream.requests) look('a request to the upstream', raw, 'upstream');
       for (const { raw } of peers.receiver.requests) look('a webhook', raw, 'receiver');
-      for (const [path, bytes] of filesIn(dataDir)) look(`the file ${path}`, bytes, 'folder');
+      for (const [path, bytes] of filesIn(dataDir)) {
+        const isDatabase = /^database\.db(-wal)?$/.test(basename(path));
+        look(`the file ${path}`, bytes, isDatabase ? 'database' : 'folder');
+      }
       if (!household.service.hasEnded)
         look('the arguments of the process', argumentsOf(household.service.pid), null);
       assert.deepEqual([...new Set(leaks)].slice(0, 12), [], 'leaks');

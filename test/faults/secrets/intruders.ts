@@ -25,9 +25,51 @@ const TARGETS: readonly (readonly [method: string, target: string])[] = [
   ['POST', '/v1/batches/batch_unknown/retry'],
   ['DELETE', '/v1/batches/batch_unknown'],
   ['POST', '/v1/batches/validate'],
+  ['GET', '/v1/batches/batch_unknown/results'],
+  ['GET', '/v1/batches/batch_unknown/events'],
+  ['POST', '/v1/uploads'],
+  ['POST', '/v1/uploads/upload_unknown/parts'],
+  ['POST', '/v1/uploads/upload_unknown/complete'],
+  ['POST', '/v1/uploads/upload_unknown/cancel'],
+  ['GET', '/v1/webhook_event_types'],
+  ['GET', '/v1/webhook_endpoints'],
+  ['POST', '/v1/webhook_endpoints'],
+  ['GET', '/v1/webhook_endpoints/whe_unknown'],
+  ['POST', '/v1/webhook_endpoints/whe_unknown'],
+  ['DELETE', '/v1/webhook_endpoints/whe_unknown'],
+  ['POST', '/v1/webhook_endpoints/whe_unknown/rotate_secret'],
+  ['POST', '/v1/webhook_endpoints/whe_unknown/test'],
+  ['POST', '/v1/webhook_endpoints/whe_unknown/replay'],
+  ['GET', '/v1/webhook_endpoints/whe_unknown/deliveries'],
+  ['POST', '/v1/webhook_endpoints/whe_unknown/deliveries/whd_unknown/replay'],
   ['GET', '/v1/unknown'],
   ['PATCH', '/v1/files'],
 ];
+
+/** On these a key may also stand in `x-api-key`. */
+const MESSAGE_TARGETS: readonly (readonly [method: string, target: string])[] = [
+  ['GET', '/v1/messages/batches'],
+  ['POST', '/v1/messages/batches'],
+  ['GET', '/v1/messages/batches/msgbatch_unknown'],
+  ['DELETE', '/v1/messages/batches/msgbatch_unknown'],
+  ['POST', '/v1/messages/batches/msgbatch_unknown/cancel'],
+  ['GET', '/v1/messages/batches/msgbatch_unknown/results'],
+  ['POST', '/v1/messages'],
+];
+
+function messageWays({ apiKey, wrongKey }: Canaries): readonly Readonly<Record<string, string>>[] {
+  const key = `sk-${apiKey.text}`;
+  const wrong = `sk-${wrongKey.text}`;
+  return [
+    { 'x-api-key': wrong },
+    { 'x-api-key': `${key}x` },
+    { 'x-api-key': `Bearer ${key}` },
+    { 'x-api-key': `${key}, ${key}` },
+    { 'x-api-key': wrong, authorization: `Bearer ${key}` },
+    { authorization: `Bearer ${wrong}`, 'api-key': key },
+    { 'anthropic-auth-token': key },
+  ];
+}
 
 /** The keys of all kinds, in headers of all kinds. */
 function ways({ apiKey, wrongKey, secondApiKey }: Canaries): readonly Readonly<Record<string, string>>[] {
@@ -61,11 +103,19 @@ export async function tryKeys(
 ): Promise<readonly Answer[]> {
   const answers: Answer[] = [];
   let number = 0;
-  for (const headers of ways(canaries)) {
-    for (const [method, target] of TARGETS) {
-      if (number++ % each !== 0) continue;
-      const query = `?api_key=sk-${canaries.apiKey.text}&token=sk-${canaries.wrongKey.text}`;
-      answers.push(await visitor.send('a key in a wrong place', { method, target: target + query, headers }));
+  const query = `?api_key=sk-${canaries.apiKey.text}&token=sk-${canaries.wrongKey.text}`;
+  const all = [
+    { targets: TARGETS, headersOf: ways(canaries) },
+    { targets: MESSAGE_TARGETS, headersOf: messageWays(canaries) },
+  ];
+  for (const { targets, headersOf } of all) {
+    for (const [at, headers] of headersOf.entries()) {
+      for (const [method, target] of targets) {
+        // Else only some ways would meet some routes where one number is a multiple of the other.
+        if ((number++ + at) % each !== 0) continue;
+        const request = { method, target: target + query, headers };
+        answers.push(await visitor.send('a key in a wrong place', request));
+      }
     }
   }
   return answers;

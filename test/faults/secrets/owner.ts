@@ -19,10 +19,14 @@ export interface Owner {
   endOf(ids: readonly string[]): Promise<readonly BatchObject[]>;
 }
 
-export function createOwner(visitor: Visitor, canaries: Canaries): Owner {
-  const authorization = `Bearer sk-${canaries.apiKey.text}`;
+/** `credentials`: the headers of all its requests; default: with the administrator's key. */
+export function createOwner(
+  visitor: Visitor,
+  canaries: Canaries,
+  credentials: Readonly<Record<string, string>> = bearer(`sk-${canaries.apiKey.text}`),
+): Owner {
   const send: Owner['send'] = async (what, request) =>
-    await visitor.send(what, { ...request, headers: { authorization, ...request.headers } });
+    await visitor.send(what, { ...request, headers: { ...credentials, ...request.headers } });
   return {
     send,
     async upload(text) {
@@ -45,18 +49,36 @@ export function createOwner(visitor: Visitor, canaries: Canaries): Owner {
   };
 }
 
+/** The header that a key is sent in. */
+export const bearer = (key: string): Readonly<Record<string, string>> => ({ authorization: `Bearer ${key}` });
+
 export function uploadOf(text: string, filename: string, purpose = 'batch'): Request {
-  const part = (head: string, content: string): string =>
-    `--${BOUNDARY}\r\nContent-Disposition: form-data; ${head}\r\n\r\n${content}\r\n`;
+  return formOf('/v1/files', {
+    'name="purpose"': purpose,
+    [`name="file"; filename="${filename}"`]: text,
+  });
+}
+
+/** A part of an upload. */
+export function partOf(uploadId: string, text: string): Request {
+  return formOf(`/v1/uploads/${uploadId}/parts`, { 'name="data"; filename="part"': text });
+}
+
+/** A form of these fields, each by what its disposition says. */
+function formOf(target: string, fields: Readonly<Record<string, string>>): Request {
+  const parts = Object.entries(fields).map(
+    ([head, content]) => `--${BOUNDARY}\r\nContent-Disposition: form-data; ${head}\r\n\r\n${content}\r\n`,
+  );
   return {
     method: 'POST',
-    target: '/v1/files',
+    target,
     headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
-    body: `${part('name="purpose"', purpose)}${part(`name="file"; filename="${filename}"`, text)}--${BOUNDARY}--\r\n`,
+    body: `${parts.join('')}--${BOUNDARY}--\r\n`,
   };
 }
 
-function createOf(canaries: Canaries, more: Readonly<Record<string, unknown>>): Request {
+/** A create with telling metadata. */
+export function createOf(canaries: Canaries, more: Readonly<Record<string, unknown>>): Request {
   return postJson('/v1/batches', {
     endpoint: '/v1/chat/completions',
     completion_window: '24h',
@@ -65,7 +87,7 @@ function createOf(canaries: Canaries, more: Readonly<Record<string, unknown>>): 
   });
 }
 
-function postJson(target: string, body: unknown): Request {
+export function postJson(target: string, body: unknown): Request {
   const text = typeof body === 'string' ? body : JSON.stringify(body);
   return { method: 'POST', target, headers: { 'content-type': 'application/json' }, body: text };
 }

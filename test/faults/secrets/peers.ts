@@ -75,15 +75,16 @@ function answerLine(request: ReceivedRequest, socket: Socket, canaries: Canaries
 /** The path says how it answers. */
 function answerWebhook(request: ReceivedRequest, socket: Socket, canaries: Canaries): void {
   const secret = canaries.receiverAnswer.text;
+  const body = request.path.includes('/endpoint') ? canaries.endpointAnswer.text : secret;
   const headers = `x-secret: ${secret}\r\nset-cookie: ${secret}\r\nretry-after: ${secret}\r\n`;
   const kind = /^\/(\w+)/.exec(request.path)?.[1];
-  if (kind === 'fail') socket.end(http(`500 ${secret}`, headers, secret));
-  else if (kind === 'gone') socket.end(http(`410 ${secret}`, headers, secret));
+  if (kind === 'fail') socket.end(http(`500 ${secret}`, headers, body));
+  else if (kind === 'gone') socket.end(http(`410 ${secret}`, headers, body));
   else if (kind === 'redirect')
     socket.end(http('302 Go', `${headers}location: http://127.0.0.1:1/${secret}\r\n`, ''));
   else if (kind === 'noise') socket.end(`${secret}\r\n\r\n`);
   else if (kind === 'overflow') socket.end(`HTTP/1.1 200 OK\r\nx-secret: ${secret.repeat(2000)}\r\n\r\n`);
   else if (kind === 'reset') socket.resetAndDestroy();
   else if (kind === 'slow') void sleep(300).then(() => socket.end(http('200 OK', headers, secret)));
-  else socket.end(http(`200 ${secret}`, headers, secret));
+  else socket.end(http(`200 ${secret}`, headers, body));
 }

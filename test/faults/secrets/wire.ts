@@ -18,12 +18,14 @@ export interface Request {
   readonly target: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string | Buffer;
+  /** What its answer may hold, where that is not what answers of this route may. */
+  readonly place?: Place | null;
 }
 
 export interface Visitor {
   readonly answers: readonly Answer[];
   /** Sends bytes as they are. */
-  sendBytes(what: string, bytes: string | Buffer): Promise<Answer>;
+  sendBytes(what: string, bytes: string | Buffer, place?: Place | null): Promise<Answer>;
   /** Sends a request, without any key but what its headers say. */
   send(what: string, request: Request): Promise<Answer>;
   /** Sends as many bytes of an unfinished request, and leaves when the service has taken them. */
@@ -36,20 +38,20 @@ export function createVisitor(url: () => string): Visitor {
   const answers: Answer[] = [];
   const visitor: Visitor = {
     answers,
-    async sendBytes(what, bytes) {
+    async sendBytes(what, bytes, place) {
       const text = await exchange(url(), bytes);
       const status = Number(/^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 0);
       const answer: Answer = {
         what,
         status,
         text,
-        place: status >= 200 && status < 300 ? placeOf(what) : null,
+        place: place !== undefined ? place : status >= 200 && status < 300 ? placeOf(what) : null,
         json: () => JSON.parse(text.slice(text.indexOf('\r\n\r\n') + 4)) as Readonly<Record<string, unknown>>,
       };
       answers.push(answer);
       return answer;
     },
-    async send(what, { method = 'GET', target, headers = {}, body = '' }) {
+    async send(what, { method = 'GET', target, headers = {}, body = '', place }) {
       const all = {
         host: 'localhost',
         ...(body.length > 0 && { 'content-length': String(Buffer.byteLength(body)) }),
@@ -61,6 +63,7 @@ export function createVisitor(url: () => string): Visitor {
       return await visitor.sendBytes(
         `${what}: ${method} ${target}`,
         Buffer.concat([Buffer.from(head), Buffer.from(body)]),
+        place,
       );
     },
     async leaveAfter(bytes) {
@@ -73,8 +76,9 @@ export function createVisitor(url: () => string): Visitor {
 }
 
 function placeOf(what: string): Place | null {
-  if (/ \/v1\/files\/[^/]+\/content/.test(what)) return 'content';
-  return / \/v1\/(files|batches)/.test(what) ? 'objects' : null;
+  if (/ \/v1\/(files\/[^/]+\/content|(messages\/)?batches\/[^/]+\/results)/.test(what)) return 'content';
+  if (/ \/v1\/webhook_endpoints\/[^/]+\/deliveries/.test(what)) return 'deliveries';
+  return / \/v1\/(files|batches|uploads|messages|webhook_endpoints)/.test(what) ? 'objects' : null;
 }
 
 function open(url: string) {

@@ -28,5 +28,9 @@ export async function checkPromises({ client, ledger }: World): Promise<string[]
       violations.push(`the acknowledged ${error.message}`);
     }
   }
+  const there = new Set((await client.list()).map(({ id }) => id));
+  for (const id of ledger.deletedBatches) {
+    if (there.has(id)) violations.push(`${id} is there, although its removal was answered`);
+  }
   return violations;
 }
