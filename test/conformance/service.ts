@@ -4,11 +4,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { startService } from '../../src/service.ts';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
-import type { Script } from '../helpers/upstream-server.ts';
+import type { Reply, Script } from '../helpers/upstream-server.ts';
+import * as faults from '../http/refusals.ts';
 import { errorEnvelope } from './shapes.ts';
 
 export const KEY = 'sk-conformance-0123456789';
@@ -22,8 +23,11 @@ export interface Answer {
 
 export interface Conformance {
   readonly url: string;
+  readonly dataDir: string;
   /** Without retries, so that each answer is seen. */
   readonly client: OpenAI;
+  /** A client with another key, or one that does retry. */
+  connect(apiKey: string, maxRetries?: number): OpenAI;
   /** One request with the key; `json` becomes its body. */
   call(path: string, init?: RequestInit & { readonly json?: unknown }): Promise<Answer>;
   /** Uploads a file and answers its id. */
@@ -48,11 +52,12 @@ export function useService(
   script: Script = answersAll,
 ): Conformance {
   let url = '';
+  let dataDir = '';
   let client: OpenAI;
   let close = async (): Promise<void> => {};
 
   beforeAll(async () => {
-    const dataDir = await mkdtemp(join(tmpdir(), 'anyllm-conformance-'));
+    dataDir = await mkdtemp(join(tmpdir(), 'anyllm-conformance-'));
     const upstream = await startUpstreamServer(script);
     const config = loadConfig({
       PORT: '0',
@@ -64,7 +69,7 @@ export function useService(
     });
     const service = await startService(config, pino({ level: 'silent' }));
     ({ url } = service);
-    client = new OpenAI({ baseURL: `${url}/v1`, apiKey: KEY, maxRetries: 0 });
+    client = connect(KEY);
     close = async () => {
       await service.stop();
       await upstream.close();
@@ -73,6 +78,9 @@ export function useService(
   });
   afterAll(() => close());
 
+  const connect = (apiKey: string, maxRetries = 0): OpenAI =>
+    new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries });
+
   const upload = async (text: string, purpose: OpenAI.FilePurpose = 'batch'): Promise<string> =>
     (await client.files.create({ file: await OpenAI.toFile(Buffer.from(text), 'input.jsonl'), purpose })).id;
 
@@ -80,9 +88,13 @@ export function useService(
     get url() {
       return url;
     },
+    get dataDir() {
+      return dataDir;
+    },
     get client() {
       return client;
     },
+    connect,
     async call(path, { json, ...init } = {}) {
       const headers = new Headers(init.headers);
       if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
@@ -141,18 +153,63 @@ export function refusal(
   return { status, type, message, param, code };
 }
 
+/** What a request with a fault is refused with. */
+export type Refusal = ReturnType<typeof refusal>;
+
+const badRequest =
+  <A extends readonly unknown[]>(
+    fault: (...of: A) => { readonly message: string; readonly param: string; readonly code: string },
+  ) =>
+  (...of: A): Refusal => {
+    const { message, param, code } = fault(...of);
+    return refusal(400, message, param, code);
+  };
+
+export const missing = badRequest(faults.missing);
+export const wrongType = badRequest(faults.wrongType);
+export const aboveMaximum = badRequest(faults.aboveMaximum);
+export const belowMinimum = badRequest(faults.belowMinimum);
+export const invalidValue = badRequest(faults.invalidValue);
+
 /** Values of `limit` that a list refuses, and how: outside of 1 to `maximum`, or no number. */
-export function limitRefusals(maximum: number): [string, ReturnType<typeof refusal>][] {
-  const above = `integer above maximum value. Expected a value <= ${maximum}, but got ${maximum + 1} instead.`;
-  const below = (got: number) =>
-    `Invalid 'limit': integer below minimum value. Expected a value >= 1, but got ${got} instead.`;
-  const type = "Invalid type for 'limit': expected an integer, but got a string instead.";
+export function limitRefusals(maximum: number): [string, Refusal][] {
   return [
-    [`limit=${maximum + 1}`, refusal(400, `Invalid 'limit': ${above}`, 'limit', 'integer_above_max_value')],
-    ['limit=0', refusal(400, below(0), 'limit', 'integer_below_min_value')],
-    ['limit=-1', refusal(400, below(-1), 'limit', 'integer_below_min_value')],
-    ['limit=abc', refusal(400, type, 'limit', 'invalid_type')],
+    [`limit=${maximum + 1}`, aboveMaximum('limit', maximum, maximum + 1)],
+    ['limit=0', belowMinimum('limit', 1, 0)],
+    ['limit=-1', belowMinimum('limit', 1, -1)],
+    ['limit=abc', wrongType('limit', 'an integer', 'a string')],
   ];
+}
+
+/** A form of these fields, in this order. */
+export function form(
+  fields: Readonly<Record<string, string | Blob>>,
+  order: readonly string[] = Object.keys(fields),
+): FormData {
+  const data = new FormData();
+  for (const name of order) {
+    const value = fields[name] as string | Blob;
+    if (typeof value === 'string') data.set(name, value);
+    else data.set(name, value, 'input.jsonl');
+  }
+  return data;
+}
+
+/** A webhook as it came to a receiver. */
+export interface ReceivedWebhook {
+  readonly body: string;
+  readonly headers: Headers;
+}
+
+/** A receiver of webhooks until the end of the test. `answer` is asked for each one. */
+export async function startReceiver(answer: () => Reply = () => ({ status: 204, body: '' })) {
+  const received: ReceivedWebhook[] = [];
+  const server = await startUpstreamServer((request) => {
+    received.push({ body: request.body.toString(), headers: new Headers({ ...request.headers }) });
+    return answer();
+  });
+  onTestFinished(() => server.close());
+  return { url: `${server.origin}/hook`, received };
 }
 
 /** One input line. */
