@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import OpenAI from 'openai';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { startService } from '../../src/service.ts';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
@@ -30,15 +30,18 @@ export interface Conformance {
   connect(apiKey: string, maxRetries?: number): OpenAI;
   /** One request with the key; `json` becomes its body. */
   call(path: string, init?: RequestInit & { readonly json?: unknown }): Promise<Answer>;
-  /** Uploads a file and answers its id. */
-  upload(text: string, purpose?: OpenAI.FilePurpose): Promise<string>;
+  /** A POST of `json`, or of no body. */
+  post(path: string, json?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  /** Uploads a file and answers its id. This and the next two may be done `by` another client. */
+  upload(text: string, purpose?: OpenAI.FilePurpose, by?: OpenAI): Promise<string>;
   /** Uploads the lines and creates a batch over them. */
   submit(
     lines: readonly (string | object)[],
     options?: Partial<OpenAI.BatchCreateParams>,
+    by?: OpenAI,
   ): Promise<OpenAI.Batch>;
   /** Waits for the end of a batch. */
-  end(id: string): Promise<OpenAI.Batch>;
+  end(id: string, by?: OpenAI): Promise<OpenAI.Batch>;
 }
 
 /** What the model server answers where a file needs none of its own. */
@@ -81,8 +84,18 @@ export function useService(
   const connect = (apiKey: string, maxRetries = 0): OpenAI =>
     new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries });
 
-  const upload = async (text: string, purpose: OpenAI.FilePurpose = 'batch'): Promise<string> =>
-    (await client.files.create({ file: await OpenAI.toFile(Buffer.from(text), 'input.jsonl'), purpose })).id;
+  const upload: Conformance['upload'] = async (text, purpose = 'batch', by = client) =>
+    (await by.files.create({ file: await OpenAI.toFile(Buffer.from(text), 'input.jsonl'), purpose })).id;
+
+  const call: Conformance['call'] = async (path, { json, ...init } = {}) => {
+    const headers = new Headers(init.headers);
+    if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
+    if (json !== undefined) headers.set('content-type', 'application/json');
+    const body = json === undefined ? init.body : JSON.stringify(json);
+    const response = await fetch(`${url}${path}`, { ...init, headers, ...(body != null && { body }) });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, json: parse(text) };
+  };
 
   return {
     get url() {
@@ -95,35 +108,27 @@ export function useService(
       return client;
     },
     connect,
-    async call(path, { json, ...init } = {}) {
-      const headers = new Headers(init.headers);
-      if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
-      if (json !== undefined) headers.set('content-type', 'application/json');
-      const body = json === undefined ? init.body : JSON.stringify(json);
-      const response = await fetch(`${url}${path}`, { ...init, headers, ...(body != null && { body }) });
-      const text = await response.text();
-      return { status: response.status, headers: response.headers, text, json: parse(text) };
-    },
+    call,
+    post: (path, json, headers = {}) => call(path, { method: 'POST', json, headers }),
     upload,
-    async submit(lines, options = {}) {
+    async submit(lines, options = {}, by = client) {
       const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n');
-      return await client.batches.create({
-        input_file_id: await upload(text),
+      return await by.batches.create({
+        input_file_id: await upload(text, 'batch', by),
         endpoint: '/v1/chat/completions',
         completion_window: '24h',
         ...options,
       });
     },
-    async end(id) {
-      let batch = await client.batches.retrieve(id);
-      await expect
-        .poll(async () => (batch = await client.batches.retrieve(id)).status, {
-          timeout: 20_000,
-          interval: 20,
-        })
-        .toMatch(/^(completed|failed|expired|cancelled)$/);
-      return batch;
-    },
+    end: async (id, by = client) =>
+      await vi.waitFor(
+        async () => {
+          const batch = await by.batches.retrieve(id);
+          expect(batch.status).toMatch(/^(completed|failed|expired|cancelled)$/);
+          return batch;
+        },
+        { timeout: 20_000, interval: 20 },
+      ),
   };
 }
 
@@ -140,6 +145,17 @@ export function errorOf({ status, headers, json }: Answer) {
   expect(headers.get('content-type')).toBe('application/json');
   const { error } = errorEnvelope.parse(json);
   return { status, ...error };
+}
+
+/** The error of the SDK that the call throws. */
+export async function thrownBy(call: PromiseLike<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  try {
+    await call;
+  } catch (error) {
+    expect(error).toBeInstanceOf(OpenAI.APIError);
+    return error as InstanceType<typeof OpenAI.APIError>;
+  }
+  return expect.unreachable('the call succeeded');
 }
 
 /** What `errorOf` answers; `type` goes with the status. */
