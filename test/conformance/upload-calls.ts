@@ -19,15 +19,12 @@ export function uploadCalls(service: Conformance) {
   const add = async (id: string, text: string | Uint8Array): Promise<string> =>
     (await service.client.uploads.parts.create(id, { data: await partOf(text) })).id;
 
-  return {
-    begin,
-    add,
-    /** A pending upload of four bytes, and parts of it with these texts. */
-    async withParts(...texts: readonly string[]) {
-      const { id } = await begin();
-      const partIds: string[] = [];
-      for (const text of texts) partIds.push(await add(id, text));
-      return { id, partIds };
-    },
+  /** A pending upload of four bytes, and parts of it with these texts. */
+  const withParts = async (...texts: readonly string[]) => {
+    const { id } = await begin();
+    const partIds: string[] = [];
+    for (const text of texts) partIds.push(await add(id, text));
+    return { id, partIds };
   };
+  return { begin, add, withParts };
 }
