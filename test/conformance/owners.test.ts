@@ -9,14 +9,15 @@ import { BODY as ENDPOINT } from './webhook-endpoint-calls.ts';
 const service = useService();
 
 describe('what another owner has', () => {
+  let owner: OpenAI;
   let stranger: OpenAI;
   const ids = { file: '', output: '', batch: '', upload: '', endpoint: '' };
 
   beforeAll(async () => {
-    const connect = async (owner: string) =>
-      service.connect((await createKey(service, { name: 'laptop', owner })).key);
+    const connect = async (team: string) =>
+      service.connect((await createKey(service, { name: 'laptop', owner: team })).key);
     stranger = await connect('team-b');
-    const owner = await connect('team-a');
+    owner = await connect('team-a');
     const { id, input_file_id: file } = await service.submit([line('a')], {}, owner);
     const { output_file_id: output } = await service.end(id, owner);
     const { id: upload } = await owner.uploads.create(UPLOAD);
@@ -72,6 +73,14 @@ describe('what another owner has', () => {
       none.message,
     ]);
     expect([foreign.type, foreign.param, foreign.code]).toEqual([none.type, none.param, none.code]);
+  });
+
+  it('is all still there', async () => {
+    const { data } = await owner.webhooks.list();
+    expect(data.map(({ id }) => id)).toEqual([ids.endpoint]);
+    expect((await owner.batches.retrieve(ids.batch)).status).toBe('completed');
+    expect((await owner.uploads.cancel(ids.upload)).status).toBe('cancelled');
+    for (const id of [ids.file, ids.output]) await owner.files.retrieve(id);
   });
 
   it('cannot be the input of a batch, which fails as with an unknown file', async () => {

@@ -17,10 +17,11 @@ import { BATCH_KEYS, batchObject } from './shapes.ts';
 
 /** How the model server treats lines that say `bad`. Others get an answer. */
 let badLines: 'fail' | 'hang' | 'answer' = 'fail';
-const service = useService({ COMPLETION_WINDOWS: '1h' }, (request) => {
+const service = useService({ COMPLETION_WINDOWS: '1h,7d' }, (request) => {
   if (badLines === 'answer' || !request.body.includes('bad')) return {};
   return badLines === 'hang' ? 'hang' : { status: 400, body: { error: 'bad' } };
 });
+const WINDOWS = "'24h', '1h', and '7d'";
 const UNKNOWN = `batch_${'0'.repeat(32)}`;
 const BODY = {
   input_file_id: 'file-unknown',
@@ -195,11 +196,7 @@ describe('a retry', () => {
         'string_above_max_length',
       ),
     ],
-    [
-      'another window',
-      { completion_window: '2h' },
-      invalidValue('completion_window', '2h', "'24h' and '1h'"),
-    ],
+    ['another window', { completion_window: '2h' }, invalidValue('completion_window', '2h', WINDOWS)],
     [
       'a window that is a number',
       { completion_window: 24 },
@@ -326,6 +323,7 @@ describe('a completion window', () => {
   it.each([
     ['24h', 86_400],
     ['1h', 3600],
+    ['7d', 604_800],
   ])('of %s that the settings allow lasts as long', async (window, seconds) => {
     const { json } = await service.post('/v1/batches', { ...BODY, completion_window: window });
     const batch = batchObject.parse(json);
@@ -334,7 +332,7 @@ describe('a completion window', () => {
 
   it.each(['2h', '1H', '60m', ''])("of '%s' that they do not allow is refused", async (window) => {
     expect(errorOf(await service.post('/v1/batches', { ...BODY, completion_window: window }))).toEqual(
-      invalidValue('completion_window', window, "'24h' and '1h'"),
+      invalidValue('completion_window', window, WINDOWS),
     );
   });
 

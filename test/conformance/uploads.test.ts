@@ -1,6 +1,7 @@
 /** Uploads in parts: each call, each field, each state. */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { ReadableStream } from 'node:stream/web';
 import Database from 'better-sqlite3';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
@@ -103,6 +104,14 @@ describe('an upload', () => {
       status: 'completed',
       request_counts: { total: 40, completed: 40, failed: 0 },
     });
+  });
+
+  it('takes a part that is a stream without a length', async () => {
+    const { id } = await begin();
+    const data = new Response(ReadableStream.from([Buffer.from('ab'), Buffer.from('cd')]));
+    const part = await service.client.uploads.parts.create(id, { data });
+    const { file } = await service.client.uploads.complete(id, { part_ids: [part.id] });
+    expect(file?.bytes).toBe(4);
   });
 
   it('leaves out parts that are not named, as one that was sent twice', async () => {

@@ -92,6 +92,14 @@ describe('a webhook endpoint', () => {
     expect(await service.client.webhooks.update(endpoint.id)).toEqual(endpoint);
   });
 
+  it('takes the nulls that the SDK may be given for what is left out', async () => {
+    const { id, signing_secret: _secret, ...endpoint } = await create();
+    expect(await service.client.webhooks.update(id, null)).toEqual({ id, ...endpoint });
+    expect((await service.client.webhooks.list({ after: null })).data).toEqual([{ id, ...endpoint }]);
+    const rotated = await service.client.webhooks.rotateSecret(id, null);
+    expect(secretEndpointObject.parse(rotated).id).toBe(id);
+  });
+
   it('is deleted, and then unknown', async () => {
     const { id } = await create();
     const deleted = await service.client.webhooks.delete(id);
