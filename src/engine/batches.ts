@@ -77,7 +77,8 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
     owner: request.owner,
     format: request.format ?? 'openai',
     endpoint: request.endpoint,
-    inputFileId: request.inputFileId,
+    // Halves of surrogate pairs cannot be stored: what is answered now is what is read later.
+    inputFileId: request.inputFileId.toWellFormed(),
     completionWindow: request.completionWindow,
     status: 'validating',
     ending: null,
@@ -90,7 +91,7 @@ function newBatch(request: CreateBatchRequest, now: number, deadline: number): B
     usage: NO_USAGE,
     metadata: request.metadata ?? null,
     priority: request.priority ?? 0,
-    webhookUrl: request.webhookUrl ?? null,
+    webhookUrl: request.webhookUrl?.toWellFormed() ?? null,
     outputExpiresAfterSeconds: request.outputExpiresAfterSeconds ?? null,
     allowedModels: request.restrictions?.models ?? null,
     createdAt: now,

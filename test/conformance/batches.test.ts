@@ -1,7 +1,7 @@
 /** Batches: each call, each field, each state, each refusal of a request. */
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
-import { errorOf, limitRefusals, line, refusal, useService } from './service.ts';
+import { errorOf, limitRefusals, line, missing, refusal, useService, wrongType } from './service.ts';
 import { BATCH_KEYS, batchObject, listOf } from './shapes.ts';
 
 const service = useService();
@@ -80,15 +80,6 @@ describe('a create', () => {
 
   const quoted = ENDPOINTS.map((endpoint) => `'${endpoint}'`);
   const supported = `${quoted.slice(0, -1).join(', ')}, and ${quoted.at(-1)}`;
-  const missing = (name: string) =>
-    refusal(400, `Missing required parameter: '${name}'.`, name, 'missing_required_parameter');
-  const wrongType = (name: string, expected: string, got: string) =>
-    refusal(
-      400,
-      `Invalid type for '${name}': expected ${expected}, but got ${got} instead.`,
-      name,
-      'invalid_type',
-    );
   it.each<[string, unknown, ReturnType<typeof refusal>]>([
     ['nothing', {}, missing('input_file_id')],
     ['no endpoint', { ...BODY, endpoint: undefined }, missing('endpoint')],

@@ -2,25 +2,15 @@
 import { ReadableStream } from 'node:stream/web';
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
-import { errorOf, limitRefusals, line, refusal, useService } from './service.ts';
+import { errorOf, form, limitRefusals, line, refusal, useService } from './service.ts';
 import { deletedFile, fileObject, listOf } from './shapes.ts';
 
 const service = useService({ MAX_FILE_BYTES: '100000' });
 const GOOD = `${JSON.stringify(line('a'))}\n`;
 const DAY = 86_400;
 
-function form(fields: Readonly<Record<string, string | Blob>>, order = Object.keys(fields)): FormData {
-  const data = new FormData();
-  for (const name of order) {
-    const value = fields[name] as string | Blob;
-    if (typeof value === 'string') data.set(name, value);
-    else data.set(name, value, 'input.jsonl');
-  }
-  return data;
-}
-
 const post = (fields: Readonly<Record<string, string | Blob>>, order?: readonly string[]) =>
-  service.call('/v1/files', { method: 'POST', body: form(fields, order && [...order]) });
+  service.call('/v1/files', { method: 'POST', body: form(fields, order) });
 
 const named = (name: string, text = GOOD) => OpenAI.toFile(Buffer.from(text), name);
 

@@ -1,7 +1,7 @@
 /** What all calls have in common: keys, headers, envelopes, and how the SDK reads them. */
 import OpenAI from 'openai';
 import { describe, expect, it } from 'vitest';
-import { errorOf, KEY, refusal, useService } from './service.ts';
+import { errorOf, KEY, refusal, thrownBy, useService } from './service.ts';
 
 const service = useService();
 
@@ -91,13 +91,9 @@ describe('the SDK', () => {
   it.each([
     [OpenAI.BadRequestError, 400, () => service.client.batches.retrieve('x')],
     [OpenAI.NotFoundError, 404, () => service.client.files.retrieve('file-x')],
-    [
-      OpenAI.AuthenticationError,
-      401,
-      () => new OpenAI({ baseURL: `${service.url}/v1`, apiKey: 'wrong', maxRetries: 0 }).files.list(),
-    ],
+    [OpenAI.AuthenticationError, 401, () => service.connect('wrong').files.list()],
   ])('throws its %o', async (errorClass, status, call) => {
-    const error: unknown = await call().catch((thrown: unknown) => thrown);
+    const error = await thrownBy(call());
     expect(error).toBeInstanceOf(errorClass);
     expect(error).toMatchObject({
       status,
@@ -108,7 +104,7 @@ describe('the SDK', () => {
   });
 
   it('does not try a conflict again', async () => {
-    const client = new OpenAI({ baseURL: `${service.url}/v1`, apiKey: KEY, maxRetries: 2 });
+    const client = service.connect(KEY, 2);
     const { id } = await service.submit(['{"custom_id":"a"}']);
     await service.end(id);
     const from = performance.now();

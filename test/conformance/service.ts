@@ -6,11 +6,12 @@ import Anthropic from '@anthropic-ai/sdk';
 import Database from 'better-sqlite3';
 import OpenAI from 'openai';
 import { pino } from 'pino';
-import { afterAll, beforeAll, expect } from 'vitest';
+import { afterAll, beforeAll, expect, onTestFinished, vi } from 'vitest';
 import { loadConfig } from '../../src/config.ts';
 import { startService } from '../../src/service.ts';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
-import type { Script } from '../helpers/upstream-server.ts';
+import type { Reply, Script } from '../helpers/upstream-server.ts';
+import * as faults from '../http/refusals.ts';
 import { errorEnvelope, messageErrorEnvelope } from './shapes.ts';
 
 export const KEY = 'sk-conformance-0123456789';
@@ -24,21 +25,27 @@ export interface Answer {
 
 export interface Conformance {
   readonly url: string;
+  readonly dataDir: string;
   /** Without retries, so that each answer is seen. */
   readonly client: OpenAI;
   /** The SDK of Message Batches, without retries as well. */
   readonly anthropic: Anthropic;
+  /** A client with another key, or one that does retry. */
+  connect(apiKey: string, maxRetries?: number): OpenAI;
   /** One request with the key; `json` becomes its body. */
   call(path: string, init?: RequestInit & { readonly json?: unknown }): Promise<Answer>;
-  /** Uploads a file and answers its id. */
-  upload(text: string, purpose?: OpenAI.FilePurpose): Promise<string>;
+  /** A POST of `json`, or of no body. */
+  post(path: string, json?: unknown, headers?: Readonly<Record<string, string>>): Promise<Answer>;
+  /** Uploads a file and answers its id. This and the next two may be done `by` another client. */
+  upload(text: string, purpose?: OpenAI.FilePurpose, by?: OpenAI): Promise<string>;
   /** Uploads the lines and creates a batch over them. */
   submit(
     lines: readonly (string | object)[],
     options?: Partial<OpenAI.BatchCreateParams>,
+    by?: OpenAI,
   ): Promise<OpenAI.Batch>;
   /** Waits for the end of a batch. */
-  end(id: string): Promise<OpenAI.Batch>;
+  end(id: string, by?: OpenAI): Promise<OpenAI.Batch>;
   /** Moves the deadline of a batch into the past, in the database: no case can wait for a day. */
   expire(id: string): void;
 }
@@ -54,9 +61,9 @@ export function useService(
   script: Script = answersAll,
 ): Conformance {
   let url = '';
+  let dataDir = '';
   let client: OpenAI;
   let anthropic: Anthropic;
-  let dataDir = '';
   let close = async (): Promise<void> => {};
 
   beforeAll(async () => {
@@ -72,7 +79,7 @@ export function useService(
     });
     const service = await startService(config, pino({ level: 'silent' }));
     ({ url } = service);
-    client = new OpenAI({ baseURL: `${url}/v1`, apiKey: KEY, maxRetries: 0 });
+    client = connect(KEY);
     anthropic = new Anthropic({ baseURL: url, apiKey: KEY, authToken: null, maxRetries: 0 });
     close = async () => {
       await service.stop();
@@ -82,12 +89,28 @@ export function useService(
   });
   afterAll(() => close());
 
-  const upload = async (text: string, purpose: OpenAI.FilePurpose = 'batch'): Promise<string> =>
-    (await client.files.create({ file: await OpenAI.toFile(Buffer.from(text), 'input.jsonl'), purpose })).id;
+  const connect = (apiKey: string, maxRetries = 0): OpenAI =>
+    new OpenAI({ baseURL: `${url}/v1`, apiKey, maxRetries });
+
+  const upload: Conformance['upload'] = async (text, purpose = 'batch', by = client) =>
+    (await by.files.create({ file: await OpenAI.toFile(Buffer.from(text), 'input.jsonl'), purpose })).id;
+
+  const call: Conformance['call'] = async (path, { json, ...init } = {}) => {
+    const headers = new Headers(init.headers);
+    if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
+    if (json !== undefined) headers.set('content-type', 'application/json');
+    const body = json === undefined ? init.body : JSON.stringify(json);
+    const response = await fetch(`${url}${path}`, { ...init, headers, ...(body != null && { body }) });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, text, json: parse(text) };
+  };
 
   return {
     get url() {
       return url;
+    },
+    get dataDir() {
+      return dataDir;
     },
     get client() {
       return client;
@@ -95,35 +118,28 @@ export function useService(
     get anthropic() {
       return anthropic;
     },
-    async call(path, { json, ...init } = {}) {
-      const headers = new Headers(init.headers);
-      if (!headers.has('authorization')) headers.set('authorization', `Bearer ${KEY}`);
-      if (json !== undefined) headers.set('content-type', 'application/json');
-      const body = json === undefined ? init.body : JSON.stringify(json);
-      const response = await fetch(`${url}${path}`, { ...init, headers, ...(body != null && { body }) });
-      const text = await response.text();
-      return { status: response.status, headers: response.headers, text, json: parse(text) };
-    },
+    connect,
+    call,
+    post: (path, json, headers = {}) => call(path, { method: 'POST', json, headers }),
     upload,
-    async submit(lines, options = {}) {
+    async submit(lines, options = {}, by = client) {
       const text = lines.map((line) => (typeof line === 'string' ? line : JSON.stringify(line))).join('\n');
-      return await client.batches.create({
-        input_file_id: await upload(text),
+      return await by.batches.create({
+        input_file_id: await upload(text, 'batch', by),
         endpoint: '/v1/chat/completions',
         completion_window: '24h',
         ...options,
       });
     },
-    async end(id) {
-      let batch = await client.batches.retrieve(id);
-      await expect
-        .poll(async () => (batch = await client.batches.retrieve(id)).status, {
-          timeout: 20_000,
-          interval: 20,
-        })
-        .toMatch(/^(completed|failed|expired|cancelled)$/);
-      return batch;
-    },
+    end: async (id, by = client) =>
+      await vi.waitFor(
+        async () => {
+          const batch = await by.batches.retrieve(id);
+          expect(batch.status).toMatch(/^(completed|failed|expired|cancelled)$/);
+          return batch;
+        },
+        { timeout: 20_000, interval: 20 },
+      ),
     expire(id) {
       const db = new Database(join(dataDir, 'database.db'), { timeout: 5000 });
       db.prepare('update batches set expires_at = created_at where id = ?').run(id);
@@ -169,6 +185,17 @@ export function errorOf({ status, headers, json }: Answer) {
   return { status, ...error };
 }
 
+/** The error of the SDK that the call throws. */
+export async function thrownBy(call: PromiseLike<unknown>): Promise<InstanceType<typeof OpenAI.APIError>> {
+  try {
+    await call;
+  } catch (error) {
+    expect(error).toBeInstanceOf(OpenAI.APIError);
+    return error as InstanceType<typeof OpenAI.APIError>;
+  }
+  return expect.unreachable('the call succeeded');
+}
+
 /** What `errorOf` answers; `type` goes with the status. */
 export function refusal(
   status: number,
@@ -201,18 +228,63 @@ export function messageRefusal(status: 400 | 401 | 404 | 413, message: string) {
   return { status, type, message };
 }
 
+/** What a request with a fault is refused with. */
+export type Refusal = ReturnType<typeof refusal>;
+
+const badRequest =
+  <A extends readonly unknown[]>(
+    fault: (...of: A) => { readonly message: string; readonly param: string; readonly code: string },
+  ) =>
+  (...of: A): Refusal => {
+    const { message, param, code } = fault(...of);
+    return refusal(400, message, param, code);
+  };
+
+export const missing = badRequest(faults.missing);
+export const wrongType = badRequest(faults.wrongType);
+export const aboveMaximum = badRequest(faults.aboveMaximum);
+export const belowMinimum = badRequest(faults.belowMinimum);
+export const invalidValue = badRequest(faults.invalidValue);
+
 /** Values of `limit` that a list refuses, and how: outside of 1 to `maximum`, or no number. */
-export function limitRefusals(maximum: number): [string, ReturnType<typeof refusal>][] {
-  const above = `integer above maximum value. Expected a value <= ${maximum}, but got ${maximum + 1} instead.`;
-  const below = (got: number) =>
-    `Invalid 'limit': integer below minimum value. Expected a value >= 1, but got ${got} instead.`;
-  const type = "Invalid type for 'limit': expected an integer, but got a string instead.";
+export function limitRefusals(maximum: number): [string, Refusal][] {
   return [
-    [`limit=${maximum + 1}`, refusal(400, `Invalid 'limit': ${above}`, 'limit', 'integer_above_max_value')],
-    ['limit=0', refusal(400, below(0), 'limit', 'integer_below_min_value')],
-    ['limit=-1', refusal(400, below(-1), 'limit', 'integer_below_min_value')],
-    ['limit=abc', refusal(400, type, 'limit', 'invalid_type')],
+    [`limit=${maximum + 1}`, aboveMaximum('limit', maximum, maximum + 1)],
+    ['limit=0', belowMinimum('limit', 1, 0)],
+    ['limit=-1', belowMinimum('limit', 1, -1)],
+    ['limit=abc', wrongType('limit', 'an integer', 'a string')],
   ];
+}
+
+/** A form of these fields, in this order. */
+export function form(
+  fields: Readonly<Record<string, string | Blob>>,
+  order: readonly string[] = Object.keys(fields),
+): FormData {
+  const data = new FormData();
+  for (const name of order) {
+    const value = fields[name] as string | Blob;
+    if (typeof value === 'string') data.set(name, value);
+    else data.set(name, value, 'input.jsonl');
+  }
+  return data;
+}
+
+/** A webhook as it came to a receiver. */
+export interface ReceivedWebhook {
+  readonly body: string;
+  readonly headers: Headers;
+}
+
+/** A receiver of webhooks until the end of the test. `answer` is asked for each one. */
+export async function startReceiver(answer: () => Reply = () => ({ status: 204, body: '' })) {
+  const received: ReceivedWebhook[] = [];
+  const server = await startUpstreamServer((request) => {
+    received.push({ body: request.body.toString(), headers: new Headers({ ...request.headers }) });
+    return answer();
+  });
+  onTestFinished(() => server.close());
+  return { url: `${server.origin}/hook`, received };
 }
 
 /** One input line. */

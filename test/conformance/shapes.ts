@@ -9,14 +9,22 @@ import {
   batchErrorObject,
   batchObject,
   deletedFile,
+  endpointObject,
   errorEnvelope,
   fileObject,
+  keyObject,
   listOf,
   messageBatchObject,
   messageErrorEnvelope,
   requestCounts,
   resultLine,
+  secretEndpointObject,
+  secretKeyObject,
+  uploadObject,
+  uploadPartObject,
   usageObject,
+  validationObject,
+  webhookDeliveryObject,
 } from '../../src/http/openapi/objects.ts';
 
 type Keys<T> = Record<keyof Required<T>, z.ZodType>;
@@ -28,6 +36,11 @@ batchErrorObject.shape satisfies Keys<OpenAI.BatchError>;
 usageObject.shape satisfies Keys<OpenAI.BatchUsage>;
 requestCounts.shape satisfies Keys<OpenAI.BatchRequestCounts>;
 batchObject.shape.status.options satisfies OpenAI.Batch['status'][];
+uploadObject.shape satisfies Keys<OpenAI.Upload>;
+uploadObject.shape.status.options satisfies OpenAI.Upload['status'][];
+uploadPartObject.shape satisfies Keys<OpenAI.Uploads.UploadPart>;
+endpointObject.shape satisfies Keys<OpenAI.Webhooks.WebhookEndpoint>;
+secretEndpointObject.shape satisfies Keys<OpenAI.Webhooks.WebhookEndpointWithSecret>;
 
 type MessageBatch = Anthropic.Messages.Batches.MessageBatch;
 messageBatchObject.shape satisfies Keys<MessageBatch>;
@@ -72,10 +85,18 @@ export const BATCH_KEYS = Object.keys(batchObject.shape).filter(
 export {
   batchObject,
   deletedFile,
+  endpointObject,
   errorEnvelope,
   fileObject,
+  keyObject,
   listOf,
   messageBatchObject,
   messageErrorEnvelope,
   resultLine,
+  secretEndpointObject,
+  secretKeyObject,
+  uploadObject,
+  uploadPartObject,
+  validationObject,
+  webhookDeliveryObject,
 };

@@ -6,6 +6,7 @@ import { createTestApp, KEY_OWNER } from '../helpers/http-app.ts';
 import { CHAT } from '../helpers/test-engine.ts';
 import { BATCH_KEYS, BODY, createdBatch, postBatch } from './batch-calls.ts';
 import type { BatchObject } from './batch-calls.ts';
+import { createWebhookApp } from './webhook-calls.ts';
 
 const NOW = Date.UTC(2026, 0, 1);
 
@@ -72,6 +73,16 @@ describe('POST /v1/batches', () => {
     const metadata = JSON.parse('{"__proto__":"a","constructor":"b","":"c"}') as object;
     const batch = await createdBatch(createTestApp(), { metadata });
     expect(JSON.stringify(batch['metadata'])).toBe(JSON.stringify(metadata));
+  });
+
+  it('answers what will be stored where a string has half of a surrogate pair', async () => {
+    const testApp = createWebhookApp({ settings: { webhookSigningSecret: 'secret' } });
+    expect(
+      await createdBatch(testApp, {
+        input_file_id: 'file-\ud800',
+        webhook_url: 'https://example.com/\ud800',
+      }),
+    ).toMatchObject({ input_file_id: 'file-\ufffd', webhook_url: 'https://example.com/\ufffd' });
   });
 
   it('takes null for not given', async () => {
