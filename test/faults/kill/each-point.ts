@@ -9,6 +9,8 @@ const FAILPOINTS = new URL('failpoints.ts', import.meta.url);
 export interface EachPoint {
   /** `npm test` tries every so many of them. */
   readonly quickStep: number;
+  /** Settings of every start. */
+  readonly env?: Readonly<Record<string, string>>;
   /** Does it in a service that may die at any moment. */
   readonly run: (world: World) => Promise<unknown>;
   /** Checks more than the invariants. */
@@ -16,14 +18,17 @@ export interface EachPoint {
 }
 
 /** Tries one point after another, until there is one that is not reached before the service has stopped. */
-export async function killAtEach(trials: Trials, { quickStep, run, check }: EachPoint): Promise<void> {
+export async function killAtEach(
+  trials: Trials,
+  { quickStep, env = {}, run, check }: EachPoint,
+): Promise<void> {
   let survived = false;
   function* points(): Generator<number> {
     for (let point = 1; !survived; point += trials.quick ? quickStep : 1) yield point;
   }
   await trials.each(points(), async (point) => {
     await trials.attempt(`point ${point}`, async (scope) => {
-      const world = await createWorld(scope);
+      const world = await createWorld(scope, { env });
       await world.start({ preload: [FAILPOINTS], env: { FAULT_KILL_AT: String(point) } });
       if (world.service.hasEnded) {
         await world.died();
