@@ -1,7 +1,6 @@
 /** A run of the service, recorded down to its writes and syncs: what it was asked, what it promised, and when. */
 import { join } from 'node:path';
 import type { BatchObject, Ledger } from '../harness/ledger.ts';
-import { isTerminal } from '../harness/ledger.ts';
 import { makeInput } from '../harness/lines.ts';
 import type { ReceivedEvent } from '../harness/receiver.ts';
 import type { Scope } from '../harness/scope.ts';
@@ -9,6 +8,7 @@ import type { ServiceOptions } from '../harness/service-process.ts';
 import { waitFor } from '../harness/wait.ts';
 import { createWorld } from '../harness/world.ts';
 import type { World } from '../harness/world.ts';
+import { before, findTold } from './told.ts';
 import { readTrace, straceCommand } from './trace.ts';
 import type { Step } from './trace.ts';
 import { runUploads } from './uploads.ts';
@@ -19,19 +19,6 @@ const LINES = 500;
 const CLOCK_AHEAD = new URL('clock-ahead.ts', import.meta.url);
 /** An hour, after which uploads expire, the time for which their parts are kept, and some. */
 const AHEAD_MS = 2 * 3_600_000;
-
-/** Something that holds from step `from` of the trace on. */
-interface Since<T> {
-  readonly from: number;
-  readonly what: T;
-}
-
-/** A file, a batch, an upload or a part of one as an answer showed it. */
-interface Told {
-  readonly id: string;
-  readonly status?: string;
-  readonly deleted?: boolean;
-}
 
 /** Where in the trace something was acknowledged to a client. */
 export interface Acknowledgement {
@@ -110,37 +97,11 @@ interface Recorded {
 }
 
 function createRecording(world: World, { steps, root, uploads }: Recorded): Recording {
-  const answers: Since<Told>[] = [];
-  const webhooks: Since<string>[] = [];
-  for (const [from, step] of steps.entries()) {
-    if (step.kind !== 'sent') continue;
-    if (step.text.startsWith('HTTP/1.1 200'))
-      answers.push(...objectsIn(step.text).map((what) => ({ from, what })));
-    else if (step.text.includes('evt_')) webhooks.push({ from, what: step.text });
-  }
-  /** `what` from the first answer on that told so. */
-  function since<T extends { readonly id: string }>(what: T, matches: (told: Told) => boolean): Since<T> {
-    const answer = answers.find(({ what: told }) => told.id === what.id && matches(told));
-    if (answer === undefined) throw new Error(`the trace lacks what the client was told of ${what.id}`);
-    return { from: answer.from, what };
-  }
-
-  const { ledger } = world;
-  // A file that is being removed may be there or not: nothing is known of it until its removal was answered.
-  const files = ledger.files.map((file) => since(file, (told) => (told.deleted ?? false) === file.isDeleted));
-  const batches = ledger.batches.map((batch) => since(batch, () => true));
-  const cancels = ledger.batches
-    .filter((batch) => batch.isCancelled)
-    .map((batch) => since(batch, (told) => told.status?.startsWith('cancel') ?? false));
-  const ends = ledger.batches.map((batch) => since(batch, (told) => isTerminal(told.status ?? '')));
-  const begun = uploads.map((upload) => since(upload, () => true));
-  const parts = uploads
-    .flatMap(({ partIds }) => partIds.flatMap((id) => (id === null ? [] : [{ id }])))
-    .map((part) => since(part, () => true));
-  const uploadEnds = uploads
-    .filter((upload) => upload.hasEnded)
-    .map((upload) => since(upload, (told) => told.status === upload.fate));
-
+  const { files, batches, cancels, ends, begun, parts, uploadEnds, webhooks } = findTold(
+    steps,
+    world.ledger,
+    uploads,
+  );
   return {
     world,
     steps,
@@ -184,23 +145,4 @@ function createRecording(world: World, { steps, root, uploads }: Recorded): Reco
         webhooks.some(({ from, what }) => from < at && what.includes(event.id)),
       ),
   };
-}
-
-/** What was known before step `at`. */
-function before<T>(all: readonly Since<T>[], at: number): T[] {
-  return all.filter(({ from }) => from < at).map(({ what }) => what);
-}
-
-/** What an answer holds: one object, with the file of an upload, or those of a list; none where it is no JSON. */
-function objectsIn(answer: string): Told[] {
-  try {
-    const body = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as Told & {
-      readonly data?: readonly Told[];
-      readonly file?: Told | null;
-    };
-    const file = body.file ?? null;
-    return [...(body.data ?? [body]), ...(file === null ? [] : [file])];
-  } catch {
-    return [];
-  }
 }
