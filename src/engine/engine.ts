@@ -27,6 +27,9 @@ import { openFinishedLines } from './finished-lines.ts';
 import type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
 import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files.ts';
 import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+import { createOwnerBook } from './owner-book.ts';
+import { createOwnerVerbs } from './owners.ts';
+import type { OwnerVerbs } from './owners.ts';
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
@@ -137,6 +140,8 @@ export interface Engine {
     /** Notes that the key was used, at most once a minute; nothing to wait for. */
     noteUse(key: ApiKey): void;
   };
+  /** What an administrator sets for owners. Who may call what is for the caller to see to. */
+  readonly owners: OwnerVerbs;
   readonly webhookEndpoints: WebhookEndpointVerbs;
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
@@ -150,6 +155,8 @@ export interface Engine {
 export function createEngine(parts: EngineParts): Engine {
   const listeners = new Set<() => void>();
   const log = parts.log ?? silentLog;
+  const clock = createSteadyClock(parts.clock ?? systemClock, log);
+  const settings = { ...DEFAULT_SETTINGS, ...parts.settings };
   const ctx: EngineContext = {
     store: parts.store,
     blobs: parts.blobs,
@@ -157,9 +164,10 @@ export function createEngine(parts: EngineParts): Engine {
     upstream: parts.upstream,
     webhooks: parts.webhooks ?? noWebhooks,
     tokens: parts.tokens ?? null,
-    clock: createSteadyClock(parts.clock ?? systemClock, log),
+    clock,
     log,
-    settings: { ...DEFAULT_SETTINGS, ...parts.settings },
+    settings,
+    owners: createOwnerBook({ store: parts.store, clock, settings: settings.ownerLimits }),
     blobLock: new BlobLock(),
     wake: () => {
       for (const listener of listeners) listener();
@@ -206,6 +214,7 @@ export function createEngine(parts: EngineParts): Engine {
       exist: () => told(ctx.store.hasApiKeys()),
       noteUse: createUseNotes(ctx),
     },
+    owners: createOwnerVerbs(ctx, told),
     webhookEndpoints: createWebhookEndpointVerbs(ctx, told),
     ping: () => ctx.store.ping(),
     onWake(listener) {

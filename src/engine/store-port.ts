@@ -15,6 +15,7 @@ import type { UploadStore } from './upload-store.ts';
 import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
 
 export type * from './api-key-store.ts';
+export type { OwnerQuery } from './owner-store.ts';
 export type { Page } from './page.ts';
 
 export type Fenced = 'ok' | 'lost';

@@ -19,6 +19,7 @@ import type { MessageOptions } from './messages/routes.ts';
 import { addMessagesHeaders, authorizationOf, isMessagesRequest } from './messages/wire.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { describeApi } from './openapi/index.ts';
+import { ownerRoutes } from './owners.ts';
 import { resultRoutes } from './results.ts';
 import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
@@ -103,6 +104,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(resultRoutes, { engine });
   app.register(eventRoutes, { engine });
   app.register(keyRoutes, { engine });
+  app.register(ownerRoutes, { engine });
   app.register(secondChanceRoutes, { engine });
   app.register(validationRoutes, { engine });
   app.register(webhookEndpointRoutes, { engine });

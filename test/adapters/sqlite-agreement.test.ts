@@ -366,6 +366,8 @@ async function observe(store: Store, { batches, endpoints }: World): Promise<unk
     stopped: (await store.findStoppedBatches('worker')).toSorted(),
     chunks: await Promise.all(chunks),
     endpoints: await store.listWebhookEndpoints('ann', undefined, 100),
+    usage: await store.readOwnerUsage('ann'),
+    owners: await store.listOwnerNames({ limit: 10 }),
     secrets: await Promise.all(endpoints.map((id) => store.getWebhookSecrets(id, T0))),
     sent: await Promise.all(endpoints.map((id) => store.listDeliveries('ann', id, undefined, 100))),
   };

@@ -83,6 +83,7 @@ export function anApiKey(fields: Partial<ApiKey> = {}): ApiKey {
     id: newApiKeyId(),
     owner: 'ann',
     name: 'laptop',
+    requestsPerMinute: null,
     hint: 'sk-abc...wxyz',
     models: null,
     endpoints: null,

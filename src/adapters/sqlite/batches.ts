@@ -51,11 +51,11 @@ export function createCreateBatch(
   const insert = db.prepare(`
     insert into batches (
       id, owner, endpoint, input_file_id, completion_window, status, metadata, priority, webhook_url,
-      output_expires_after_seconds, allowed_models, created_at, expires_at, format, total
+      output_expires_after_seconds, allowed_models, created_at, expires_at, format, total, lines_left
     )
     values (
       :id, :owner, :endpoint, :inputFileId, :completionWindow, 'validating', :metadata, :priority, :webhookUrl,
-      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt, :format, :total
+      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt, :format, :total, :total
     )
   `);
   return transaction(db, (batch: Batch, event: NewEvent) => {

@@ -131,6 +131,8 @@ const READS = [
   'listBatchesBefore',
   'getBatchFormat',
   'getOwner',
+  'listOwnerNames',
+  'readOwnerUsage',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
 

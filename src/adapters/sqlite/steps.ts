@@ -101,7 +101,7 @@ function createStartBatch(db: Database, insertEvent: InsertEvent): (start: Start
   const setStarted = db.prepare(`
     update batches
     set status = 'in_progress', in_progress_at = max(:now, created_at), step_worker = null, model = :model,
-      input_sha256 = :sha256, input_bytes = :bytes, total = :total, chunks_left = :chunks
+      input_sha256 = :sha256, input_bytes = :bytes, total = :total, lines_left = :total, chunks_left = :chunks
     where seq = :seq
   `);
   const insertChunk = db.prepare<[number, number, string, number, number, number, Uint8Array]>(`
