@@ -3,7 +3,7 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Engine } from '../engine/index.ts';
-import { createAuthenticator, isAnybody } from './auth.ts';
+import { createAuthenticator, isAnybody, isPublic } from './auth.ts';
 import { batchRoutes } from './batches.ts';
 import { answerBadUrl, createClientErrorHandler } from './client-errors.ts';
 import { lingerAfterEarlyAnswers } from './early-answer.ts';
@@ -20,6 +20,7 @@ import { addMessagesHeaders, authorizationOf, isMessagesRequest } from './messag
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { describeApi } from './openapi/index.ts';
 import { ownerRoutes } from './owners.ts';
+import { limitRequests } from './request-limits.ts';
 import { resultRoutes } from './results.ts';
 import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
@@ -90,6 +91,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   stopInOrder(app, isPublic);
   refuseOddHttp(app);
   authenticate(app, engine, options.apiKeys);
+  limitRequests(app, engine);
   refuseForeignPages(app);
   refuseUnknownRoutes(app);
   hideMessageBatches(app, engine);
@@ -174,10 +176,6 @@ function refuseUnknownRoutes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) throw invalidUrl(request.method, pathOf(request));
   });
-}
-
-function isPublic(request: FastifyRequest): boolean {
-  return request.routeOptions.config.public === true;
 }
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
