@@ -30,7 +30,7 @@ export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { ApiKey, KeyRestrictions } from './api-key.ts';
 export type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
 export { MAX_REQUESTS_PER_MINUTE } from './owner.ts';
-export type { Owner, OwnerChanges, OwnerLimits, OwnerUsage } from './owner.ts';
+export type { Inserted, OverLimit, Owner, OwnerChanges, OwnerLimits, OwnerUsage } from './owner.ts';
 export type { OwnerStatus, OwnerVerbs } from './owners.ts';
 export type { RetryBatchRequest } from './retry-batch.ts';
 export type { SubmittedBatch } from './submit.ts';

@@ -43,6 +43,41 @@ export interface OwnerUsage {
   readonly liveBatches: number;
 }
 
+/** Why something was not stored: with `added` more, its owner would use more than `max`. Nothing was changed. */
+export interface OverLimit {
+  readonly kind: 'over_limit';
+  readonly what: keyof OwnerUsage;
+  readonly max: number;
+  readonly used: number;
+  readonly added: number;
+}
+
+/** What a Store answers that was to insert something which a limit may forbid. */
+export type Inserted = { readonly kind: 'ok' } | OverLimit;
+
+/** Null where `added` has room, as nothing always has; null for `max`: no limit. */
+export function findOverLimit(
+  what: keyof OwnerUsage,
+  max: number | null,
+  used: number,
+  added: number,
+): OverLimit | null {
+  if (max === null || added <= 0 || used + added <= max) return null;
+  return { kind: 'over_limit', what, max, used, added };
+}
+
+/** The same for a new batch. Before its lines are known it counts as one: where no line has room, no batch has. */
+export function findBatchOverLimit(
+  limits: OwnerLimits,
+  used: Omit<OwnerUsage, 'storedBytes'>,
+  lines: number,
+): OverLimit | null {
+  return (
+    findOverLimit('liveBatches', limits.maxLiveBatches, used.liveBatches, 1) ??
+    findOverLimit('queuedLines', limits.maxQueuedLines, used.queuedLines, Math.max(1, lines))
+  );
+}
+
 /** An owner for whom nothing was set. */
 export function newOwner(name: string): Owner {
   return { name, weight: 1, ...NO_LIMITS };

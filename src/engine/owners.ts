@@ -2,6 +2,7 @@
 import type { EngineContext } from './context.ts';
 import { checkOwnerName, limitsInForce, MAX_REQUESTS_PER_MINUTE, MAX_WEIGHT } from './owner.ts';
 import type { Owner, OwnerChanges, OwnerLimits, OwnerUsage } from './owner.ts';
+import { checkRoom } from './owner-room.ts';
 import type { Page } from './ports.ts';
 import { checkIntegerRange } from './values.ts';
 
@@ -18,6 +19,8 @@ export interface OwnerStatus {
 export interface OwnerVerbs {
   /** The limits in force. Cheap enough for each request. */
   limits(name: string): Promise<OwnerLimits>;
+  /** Rejects where the owner has no room for `added` at present: before a body is read that would be refused in the end. */
+  checkRoom(name: string, added: Partial<OwnerUsage>): Promise<void>;
   /** Any name will do: owners are not created. `invalid_value` for what is no name. */
   get(name: string): Promise<OwnerStatus>;
   /** By name: owners for whom something was set, who have keys or who have something stored. */
@@ -30,6 +33,7 @@ export interface OwnerVerbs {
 export function createOwnerVerbs(ctx: EngineContext, told: <T>(verb: Promise<T>) => Promise<T>): OwnerVerbs {
   return {
     limits: (name) => told(ctx.owners.limits(name)),
+    checkRoom: (name, added) => told(checkRoom(ctx, name, added)),
     get: (name) => told(getOwner(ctx, name)),
     list: (request) => told(listOwners(ctx, request)),
     change: (name, changes) => told(changeOwner(ctx, name, changes)),

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../src/adapters/memory/store.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import type { Delivery } from '../../src/engine/event.ts';
+import { NO_LIMITS } from '../../src/engine/owner.ts';
+import type { OwnerLimits } from '../../src/engine/owner.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
 import { FAILING_AFTER_MS } from '../../src/engine/webhook-endpoint.ts';
 import { anUpload, aPart } from '../contracts/store-uploads.ts';
@@ -46,6 +48,17 @@ function pick<T>(items: readonly T[], n: number): T | undefined {
   return items[items.length - 1 - (n % Math.max(1, Math.min(items.length, 5)))];
 }
 
+/** Limits that are met now and then. */
+function limitsOf(n: number): OwnerLimits | undefined {
+  if (n % 3 > 0) return undefined;
+  return {
+    ...NO_LIMITS,
+    maxLiveBatches: 2 + (n % 4),
+    maxQueuedLines: n % 2 === 0 ? 9 : null,
+    maxStoredBytes: 60,
+  };
+}
+
 type Action = (world: World, n: number, m: number) => Promise<unknown>;
 
 const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
@@ -56,7 +69,7 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
     const batch = aBatch({ ...times, priority: n % 2, format, counts });
     const event = anEvent(batch, 'batch.queued', T0 + (m % 3), ['http://a', 'http://b'].slice(0, n % 3));
     batches.push(batch.id);
-    await both((store) => store.createBatch(batch, event));
+    await both((store) => store.createBatch(batch, event, limitsOf(n)));
   },
   async claimStep({ both, steps }) {
     const step = await both((store) => store.claimBatchStep('worker', T0));
@@ -68,7 +81,7 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
     const chunks = Array.from({ length: 1 + (m % 5) }, (_, number) =>
       aChunk(number, { model: 'aab'[(m + number) % 3] ?? 'a', lineCount: 1 + ((m + number) % 3) }),
     );
-    const start = startOf(step, { chunks });
+    const start = startOf(step, { chunks, limits: limitsOf(n) });
     await both((store) => store.startBatch(start));
   },
   async fail({ both, steps }, n) {
@@ -244,6 +257,7 @@ const SECOND_CHANCES: Readonly<Record<string, Action>> = {
       inputFile: m % 3 === 0 ? aFile() : null,
       once: n % 7 === 0 ? null : { key: `k${n % 3}`, fingerprint: `${m % 2}` },
       forgetUntil: T0 + (n % 4),
+      limits: limitsOf(m),
     };
     batches.push(batch.id);
     await both((store) => store.submitBatch(submission));

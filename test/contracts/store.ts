@@ -5,6 +5,7 @@ import { describeClaims } from './store-claims.ts';
 import { describeDeliveries } from './store-deliveries.ts';
 import { describeFiles } from './store-files.ts';
 import { describeLeases } from './store-leases.ts';
+import { describeLimits } from './store-limits.ts';
 import { describeLive } from './store-live.ts';
 import { describeSecondChances } from './store-second-chances.ts';
 import { describeMessageBatches } from './store-message-batches.ts';
@@ -40,5 +41,6 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeMessageBatches(it);
     describeOwners(it);
     describeOwnerUsage(it);
+    describeLimits(it);
   });
 }

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { OwnerUsage } from '../../engine/owner.ts';
+import { findBatchOverLimit, findOverLimit } from '../../engine/owner.ts';
+import type { OverLimit, OwnerLimits, OwnerUsage } from '../../engine/owner.ts';
 
 /** What owners use now. */
 export interface ReadUsage {
@@ -19,5 +20,28 @@ export function createReadUsage(db: Database): ReadUsage {
   return {
     storedBytes: (owner) => storedBytes.get(owner) ?? 0,
     batches: (owner) => batches.get(owner) ?? { queuedLines: 0, liveBatches: 0 },
+  };
+}
+
+/** The limits of owners, within the caller's transaction. Null: there is room. Without `limits` nothing is looked at. */
+export interface Room {
+  /** For a new batch; `lines`: as many as are known. */
+  readonly batch: (owner: string, limits: OwnerLimits | undefined, lines: number) => OverLimit | null;
+  /** For the lines of a batch that none were known of. */
+  readonly lines: (owner: string, limits: OwnerLimits | undefined, lines: number) => OverLimit | null;
+}
+
+export function createRoom(db: Database): Room {
+  const usage = createReadUsage(db);
+  return {
+    batch(owner, limits, lines) {
+      if (limits === undefined || (limits.maxLiveBatches === null && limits.maxQueuedLines === null))
+        return null;
+      return findBatchOverLimit(limits, usage.batches(owner), lines);
+    },
+    lines(owner, limits, lines) {
+      if (limits === undefined || limits.maxQueuedLines === null) return null;
+      return findOverLimit('queuedLines', limits.maxQueuedLines, usage.batches(owner).queuedLines, lines);
+    },
   };
 }

@@ -1,6 +1,7 @@
 import { isTerminal } from '../../../engine/batch.ts';
 import type { OwnerStore } from '../../../engine/owner-store.ts';
-import type { OwnerUsage } from '../../../engine/owner.ts';
+import { findBatchOverLimit, findOverLimit, NO_LIMITS } from '../../../engine/owner.ts';
+import type { OverLimit, OwnerLimits, OwnerUsage } from '../../../engine/owner.ts';
 import { page } from './files.ts';
 import { liveBatch } from './state.ts';
 import type { StoreState } from './state.ts';
@@ -53,4 +54,24 @@ export function usageOfBatches(state: StoreState, owner: string): Omit<OwnerUsag
   );
   const left = live.map(liveBatch).map(({ counts }) => counts.total - counts.completed - counts.failed);
   return { queuedLines: left.reduce((sum, lines) => sum + lines, 0), liveBatches: live.length };
+}
+
+/** Null where the owner has room for a batch; `lines`: as many as are known. */
+export function refuseBatch(
+  state: StoreState,
+  owner: string,
+  lines: number,
+  limits: OwnerLimits = NO_LIMITS,
+): OverLimit | null {
+  return findBatchOverLimit(limits, usageOfBatches(state, owner), lines);
+}
+
+/** Null where the owner has room for the lines of a batch that none were known of. */
+export function refuseLines(
+  state: StoreState,
+  owner: string,
+  lines: number,
+  limits: OwnerLimits = NO_LIMITS,
+): OverLimit | null {
+  return findOverLimit('queuedLines', limits.maxQueuedLines, usageOfBatches(state, owner).queuedLines, lines);
 }
