@@ -26,7 +26,7 @@ import type { FileRecord } from './file.ts';
 import { openFinishedLines } from './finished-lines.ts';
 import type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
 import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files.ts';
-import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+import type { ListFilesRequest, ReceivedUpload, ReceiveOptions, StoreUploadOptions } from './files.ts';
 import { createOwnerBook } from './owner-book.ts';
 import { createOwnerVerbs } from './owners.ts';
 import type { OwnerVerbs } from './owners.ts';
@@ -79,7 +79,10 @@ export interface EngineParts {
 export interface Engine {
   readonly files: {
     /** Streams bytes in; the second step names their purpose. */
-    receive(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<ReceivedUpload>;
+    receive(
+      source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+      options?: ReceiveOptions,
+    ): Promise<ReceivedUpload>;
     /** Both steps at once. */
     upload(
       options: StoreUploadOptions & { readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array> },
@@ -177,8 +180,8 @@ export function createEngine(parts: EngineParts): Engine {
   const completeUpload = createCompletion(ctx);
   return {
     files: {
-      receive: (source) => receiveUpload(ctx, source),
-      upload: async ({ source, ...options }) => (await receiveUpload(ctx, source)).store(options),
+      receive: (source, options) => receiveUpload(ctx, source, options),
+      upload: async ({ source, ...options }) => (await receiveUpload(ctx, source, options)).store(options),
       get: (owner, id) => told(getFile(ctx, owner, id)),
       list: (request) => told(listFiles(ctx, request)),
       delete: (owner, id) => told(deleteFile(ctx, owner, id)),

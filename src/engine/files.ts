@@ -11,6 +11,7 @@ import {
 import type { BlobRef, FilePurpose, FileRecord, UploadPurpose } from './file.ts';
 import { createFirstLineLook } from './first-line.ts';
 import type { FirstLine } from './first-line.ts';
+import { openRoom, overLimitError } from './owner-room.ts';
 import type { BlobWriter, FileQuery, Page } from './ports.ts';
 import { checkIntegerRange } from './values.ts';
 
@@ -33,15 +34,22 @@ export interface StoreUploadOptions {
   readonly maxBatchBytes?: number | undefined;
 }
 
+export interface ReceiveOptions {
+  /** Whose limit of stored bytes ends the stream once no room can be left for it. `store` asks for the limit in any case. */
+  readonly owner?: string | undefined;
+}
+
 /**
  * Streams `source` into the blob store without holding it. Its fields may come later (some SDKs send them after
- * the bytes), hence two steps. Rejects with `too_large` above the limit, `out_of_space` or `unavailable` where
- * storage fails, and with the source's own error; nothing is left behind then.
+ * the bytes), hence two steps. Rejects with `too_large` or `storage_limit_exceeded` above a limit, `out_of_space` or
+ * `unavailable` where storage fails, and with the source's own error; nothing is left behind then.
  */
 export async function receiveUpload(
   ctx: EngineContext,
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { owner }: ReceiveOptions = {},
 ): Promise<ReceivedUpload> {
+  const room = await openRoom(ctx, owner).catch(rethrowAsStorage);
   const writer = await ctx.blobs.create().catch(rethrowAsStorage);
   const look = createFirstLineLook();
   try {
@@ -55,6 +63,7 @@ export async function receiveUpload(
           { param: 'file' },
         );
       }
+      room(bytes);
       look.push(part);
       await writer.write(part).catch(rethrowAsStorage);
     }
@@ -97,11 +106,15 @@ function receivedUpload(
 
 /** Publishes a sealed blob and inserts the row that names it, as one step for everybody who removes blobs. */
 async function publishFile(ctx: EngineContext, writer: BlobWriter, file: FileRecord): Promise<void> {
+  const limits = await ctx.owners.limits(file.owner);
   try {
-    await ctx.blobLock.run(file.blob.sha256, async () => {
+    const result = await ctx.blobLock.run(file.blob.sha256, async () => {
       await writer.publish();
-      await ctx.store.insertFile(file);
+      return await ctx.store.insertFile(file, limits);
     });
+    if (result.kind === 'ok') return;
+    await removeRefusedBlob(ctx, file.blob);
+    throw overLimitError(file.owner, result);
   } catch (error) {
     await removeRefusedBlobs(ctx, [file.blob], error);
     throw error;
@@ -204,6 +217,13 @@ export async function removeUnusedBlob(ctx: EngineContext, sha256: string): Prom
     if (await ctx.store.blobInUse(sha256)) return false;
     await ctx.blobs.delete(sha256);
     return true;
+  });
+}
+
+/** Removes published bytes that became neither part nor file; what cannot be removed is the sweep's. Never rejects. */
+export async function removeRefusedBlob(ctx: EngineContext, { sha256 }: BlobRef): Promise<void> {
+  await removeUnusedBlob(ctx, sha256).catch((error: unknown) => {
+    ctx.log.warn({ err: error }, 'the bytes of a refused upload cannot be removed');
   });
 }
 

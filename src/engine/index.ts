@@ -17,7 +17,7 @@ export type { ValidationResult, ValidationRules, ValidLine } from './validate.ts
 // Files and batches
 export { UPLOAD_PURPOSES } from './file.ts';
 export type { BlobRef, FilePurpose, FileRecord } from './file.ts';
-export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+export type { ListFilesRequest, ReceivedUpload, ReceiveOptions, StoreUploadOptions } from './files.ts';
 export { MAX_PART_BYTES } from './upload.ts';
 export type { UploadPart, UploadRecord, UploadStatus } from './upload.ts';
 export type { CompletedUpload, CompleteUploadRequest } from './complete-upload.ts';

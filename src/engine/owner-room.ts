@@ -24,6 +24,20 @@ export async function checkRoom(
   if (over !== null) throw overLimitError(owner, over);
 }
 
+/** Answers a check for bytes that come one after the other: it throws once all that came so far have no room. */
+export async function openRoom(
+  ctx: EngineContext,
+  owner: string | undefined,
+): Promise<(bytes: number) => void> {
+  const max = owner === undefined ? null : (await ctx.owners.limits(owner)).maxStoredBytes;
+  if (owner === undefined || max === null) return () => {};
+  const { storedBytes } = await ctx.store.readOwnerUsage(owner);
+  return (bytes) => {
+    const over = findOverLimit('storedBytes', max, storedBytes, bytes);
+    if (over !== null) throw overLimitError(owner, over);
+  };
+}
+
 /** The refusal of a request that would pass a limit. */
 export function overLimitError(owner: string, { what, max, used, added }: OverLimit): EngineError {
   switch (what) {

@@ -128,7 +128,8 @@ export interface Store
     WebhookEndpointStore {
   // Files
 
-  insertFile(file: FileRecord): Promise<void>;
+  /** Unless its owner has no room for its bytes within `limits`. */
+  insertFile(file: FileRecord, limits?: OwnerLimits): Promise<Inserted>;
   /** Null where the id is unknown, another owner's, or expired at `now`. */
   getFile(owner: string, id: string, now: number): Promise<FileRecord | null>;
   /** Null where `after` is unknown (or another owner's). Expired files are not listed. */

@@ -194,7 +194,7 @@ const OTHER_ACTIONS: Readonly<Record<string, Action>> = {
       expiresAt: n % 3 === 0 ? null : T0 + (m % 6),
     });
     files.push(file.id);
-    await both((store) => store.insertFile(file));
+    await both((store) => store.insertFile(file, limitsOf(m)));
   },
   async listFiles({ both, files }, n, m) {
     const after = m % 3 === 0 ? pick(files, n) : undefined;
@@ -323,15 +323,17 @@ const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
   async insertUpload({ both, uploads }, n, m) {
     const upload = anUpload({ bytes: 1 + (n % 4), expiresAt: T0 + 1 + (m % 9) });
     uploads.push(upload.id);
-    await both((store) => store.insertUpload(upload));
+    await both((store) => store.insertUpload(upload, limitsOf(n)));
   },
   async addPart({ both, uploads }, n, m) {
     const part = aPart(pick(uploads, n) ?? 'upload_unknown', 'abcd'.slice(0, m % 4), T0 + (m % 3));
-    await both((store) => store.addUploadPart(m % 9 === 0 ? 'bob' : 'ann', part));
+    await both((store) => store.addUploadPart(m % 9 === 0 ? 'bob' : 'ann', part, limitsOf(n)));
   },
   async completeUpload({ both, uploads }, n, m) {
     const file = aFile();
-    await both((store) => store.completeUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6), file));
+    await both((store) =>
+      store.completeUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6), file, limitsOf(m)),
+    );
   },
   async cancelUpload({ both, uploads }, n, m) {
     await both((store) => store.cancelUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6)));

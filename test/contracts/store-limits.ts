@@ -5,6 +5,7 @@ import type { Batch } from '../../src/engine/batch.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import {
   aBatch,
+  aBlob,
   aFile,
   anEvent,
   batchIn,
@@ -12,12 +13,14 @@ import {
   claimStepOf,
   createBatch,
   failOf,
+  finishOf,
   readBatch,
   startBatch,
   startOf,
   T0,
 } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
+import { anUpload, aPart } from './store-uploads.ts';
 
 const OK = { kind: 'ok' };
 
@@ -52,6 +55,8 @@ export function describeLimits(it: StoreIt): void {
     describeQueuedLines(it);
     describeStart(it);
     describeSubmissions(it);
+    describeStoredBytes(it);
+    describeUploads(it);
   });
 }
 
@@ -159,5 +164,108 @@ function describeSubmissions(it: StoreIt): void {
     expect(await store.getBatch('ann', second.batch.id)).toBeNull();
     expect(await store.findSubmission('ann', 'two', 0)).toBeNull();
     expect((await submit('one', { maxLiveBatches: 1 })).result).toMatchObject({ kind: 'known' });
+  });
+}
+
+const stored = (maxStoredBytes: number | null) => limitsOf({ maxStoredBytes });
+
+function describeStoredBytes(it: StoreIt): void {
+  it('let files be stored as long as there is room for their bytes', async ({ store }) => {
+    const insert = (text: string, max: number | null, owner = 'ann') =>
+      store.insertFile(aFile({ owner, blob: aBlob(text) }), stored(max));
+    expect(await insert('seven..', 10)).toEqual(OK);
+    const refused = aFile({ blob: aBlob('four') });
+    expect(await store.insertFile(refused, stored(10))).toEqual(over('storedBytes', 10, 7, 4));
+    expect(await store.getFile('ann', refused.id, T0)).toBeNull();
+    expect(await insert('four', 10, 'bob')).toEqual(OK);
+    expect(await insert('3..', 10)).toEqual(OK);
+    // Nothing has room everywhere, also where there is more than allowed.
+    expect(await insert('', 0)).toEqual(OK);
+    expect(await insert('four', null)).toEqual(OK);
+    expect((await store.readOwnerUsage('ann')).storedBytes).toBe(14);
+  });
+
+  it('let in one of two files that come at once for the last room', async ({ store }) => {
+    const file = () => aFile({ blob: aBlob('four') });
+    const results = await Promise.all([
+      store.insertFile(file(), stored(7)),
+      store.insertFile(file(), stored(7)),
+    ]);
+    expect(results).toEqual([OK, over('storedBytes', 7, 4, 4)]);
+  });
+
+  it('refuse a submission whose input file has no room', async ({ store }) => {
+    const batch = aBatch();
+    const submit = (max: number) =>
+      store.submitBatch({
+        batch,
+        event: anEvent(batch, 'batch.queued'),
+        inputFile: aFile({ blob: aBlob('four') }),
+        once: null,
+        forgetUntil: 0,
+        limits: stored(max),
+      });
+    expect(await submit(3)).toEqual(over('storedBytes', 3, 0, 4));
+    expect(await store.getBatch('ann', batch.id)).toBeNull();
+    expect(await submit(4)).toEqual({ kind: 'created' });
+  });
+
+  it('do not refuse the files that a batch ends with', async ({ store }) => {
+    await store.putOwner({ name: 'ann', weight: 1, ...stored(0) });
+    const { id } = await batchIn(store, 'finalizing as completed');
+    const outputFile = aFile({ blob: aBlob('output') });
+    expect(await store.finishBatch(finishOf(await claimStepOf(store, id), 'completed', { outputFile }))).toBe(
+      'ok',
+    );
+    expect((await store.readOwnerUsage('ann')).storedBytes).toBe(6);
+  });
+}
+
+function describeUploads(it: StoreIt): void {
+  it('refuse an upload that has no room for what it declares, which takes none by itself', async ({
+    store,
+  }) => {
+    await store.insertFile(aFile({ blob: aBlob('four') }));
+    const refused = anUpload({ bytes: 7 });
+    expect(await store.insertUpload(refused, stored(10))).toEqual(over('storedBytes', 10, 4, 7));
+    expect(await store.getUpload('ann', refused.id, T0)).toBeNull();
+    for (let i = 0; i < 2; i++)
+      expect(await store.insertUpload(anUpload({ bytes: 6 }), stored(10))).toEqual(OK);
+  });
+
+  it('refuse a part that has no room, but not one that is there already', async ({ store }) => {
+    const upload = anUpload();
+    await store.insertUpload(upload);
+    const add = (text: string, max: number) =>
+      store.addUploadPart('ann', aPart(upload.id, text), stored(max));
+    expect(await add('four', 4)).toEqual({ kind: 'ok', upload });
+    expect(await add('four', 4)).toEqual({ kind: 'ok', upload });
+    expect(await add('3..', 6)).toEqual(over('storedBytes', 6, 4, 3));
+    expect(await store.readUploadParts(upload.id)).toHaveLength(2);
+    expect(await add('3..', 7)).toEqual({ kind: 'ok', upload });
+  });
+
+  it('refuse a file of parts that repeat where the whole has no room, and leave its upload pending', async ({
+    store,
+  }) => {
+    const upload = anUpload({ bytes: 8 });
+    await store.insertUpload(upload);
+    for (let i = 0; i < 2; i++) await store.addUploadPart('ann', aPart(upload.id, 'four'));
+    const complete = (max: number) =>
+      store.completeUpload('ann', upload.id, T0, aFile({ blob: aBlob('fourfour') }), stored(max));
+    expect(await complete(7)).toEqual(over('storedBytes', 7, 4, 4));
+    expect((await store.getUpload('ann', upload.id, T0))?.status).toBe('pending');
+    expect(await complete(8)).toMatchObject({ kind: 'ok' });
+    expect((await store.readOwnerUsage('ann')).storedBytes).toBe(8);
+  });
+
+  it('do not refuse a file that takes the room of its parts, though the limit is lower now', async ({
+    store,
+  }) => {
+    const upload = anUpload({ bytes: 4 });
+    await store.insertUpload(upload);
+    await store.addUploadPart('ann', aPart(upload.id, 'four'));
+    const file = aFile({ blob: aBlob('four') });
+    expect(await store.completeUpload('ann', upload.id, T0, file, stored(1))).toMatchObject({ kind: 'ok' });
   });
 }

@@ -1,6 +1,6 @@
-import OpenAI, { RateLimitError } from 'openai';
+import OpenAI, { PermissionDeniedError, RateLimitError } from 'openai';
 import { describe, expect, it } from 'vitest';
-import { createClient, startTestService } from './test-service.ts';
+import { chatLines, createClient, endOf, startTestService, submitBatch } from './test-service.ts';
 
 const ADMIN_KEY = 'sk-admin-0123456789abcdef';
 
@@ -39,5 +39,36 @@ describe('requests a minute, with the official SDK', () => {
     expect(Number((error as RateLimitError).headers.get('retry-after'))).toBeGreaterThanOrEqual(1);
     await admin(url, 'owners/team-a', { requests_per_minute: 4 });
     expect((await team.files.list()).data).toEqual([]);
+  });
+});
+
+describe('what an owner may use, with the official SDK', () => {
+  it('is told by the class of an error, and not tried again in vain', async () => {
+    const { url, key, team, logs } = await startWithTeam({ OWNER_MAX_STORED_BYTES: '1MiB' });
+    await admin(url, 'owners/team-a', { max_live_batches: 0 });
+    const patient = new OpenAI({ baseURL: `${url}/v1`, apiKey: key, maxRetries: 5 });
+    const file = patient.files.create({ file: await ofBytes(8_000_000), purpose: 'user_data' });
+    await expect(file).rejects.toBeInstanceOf(PermissionDeniedError);
+    await expect(file).rejects.toMatchObject({ code: 'storage_limit_exceeded' });
+    const batch = submitBatch(patient, chatLines(3, 'echo'));
+    await expect(batch).rejects.toBeInstanceOf(RateLimitError);
+    await expect(batch).rejects.toMatchObject({ type: 'rate_limit_error', code: 'batch_limit_exceeded' });
+    const tries = logs.filter((line) => line.includes('"path":"/v1/batches"'));
+    expect(tries).toHaveLength(1);
+    await admin(url, 'owners/team-a', { max_live_batches: null, max_queued_lines: 2 });
+    const failed = await endOf(team, (await submitBatch(team, chatLines(3, 'echo'))).id);
+    expect(failed.errors?.data).toMatchObject([{ code: 'queued_lines_limit_exceeded', line: null }]);
+    await admin(url, 'owners/team-a', { max_queued_lines: 3 });
+    expect((await endOf(team, (await submitBatch(team, chatLines(3, 'echo'))).id)).status).toBe('completed');
+  });
+
+  it('is what it was after a restart', async () => {
+    const first = await startWithTeam();
+    await admin(first.url, 'owners/team-a', { max_stored_bytes: 600 });
+    await submitBatch(first.team, chatLines(3, 'nobody'));
+    await first.stop();
+    const again = await startTestService({ DATA_DIR: first.dataDir, API_KEYS: ADMIN_KEY });
+    const client = createClient(again.url, first.key);
+    await expect(submitBatch(client, chatLines(3))).rejects.toMatchObject({ code: 'storage_limit_exceeded' });
   });
 });

@@ -46,8 +46,8 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   const group = createCommitGroup(db);
   const trim = createTrim(db);
   const { reads, writes } = splitVerbs({
-    ...createFileVerbs(db, insertFile),
-    ...createUploadVerbs(db, insertFile),
+    ...createFileVerbs(db, { insertFile, room }),
+    ...createUploadVerbs(db, { insertFile, room }),
     ...createBatchVerbs(db, { reader, insertEvent, room }),
     ...createStepVerbs(db, { reader, insertEvent, room }),
     ...createFinishVerb(db, { reader, insertFile, insertEvent }),
@@ -57,7 +57,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
     ...createLiveVerbs(db),
-    ...createSecondChanceVerbs(db, { insertBatch, insertFile }),
+    ...createSecondChanceVerbs(db, { insertBatch, insertFile, room }),
     ...createApiKeyVerbs(db),
     ...createEndpointReads(db),
     ...createEndpointWrites(db),

@@ -25,6 +25,8 @@ export function createReadUsage(db: Database): ReadUsage {
 
 /** The limits of owners, within the caller's transaction. Null: there is room. Without `limits` nothing is looked at. */
 export interface Room {
+  /** For bytes. */
+  readonly bytes: (owner: string, limits: OwnerLimits | undefined, bytes: number) => OverLimit | null;
   /** For a new batch; `lines`: as many as are known. */
   readonly batch: (owner: string, limits: OwnerLimits | undefined, lines: number) => OverLimit | null;
   /** For the lines of a batch that none were known of. */
@@ -34,6 +36,10 @@ export interface Room {
 export function createRoom(db: Database): Room {
   const usage = createReadUsage(db);
   return {
+    bytes(owner, limits, bytes) {
+      if (limits === undefined || limits.maxStoredBytes === null) return null;
+      return findOverLimit('storedBytes', limits.maxStoredBytes, usage.storedBytes(owner), bytes);
+    },
     batch(owner, limits, lines) {
       if (limits === undefined || (limits.maxLiveBatches === null && limits.maxQueuedLines === null))
         return null;

@@ -10,12 +10,14 @@ import type {
 } from '../../engine/ports.ts';
 import type { CreateBatch } from './batches.ts';
 import type { InsertFile } from './files.ts';
+import type { Room } from './owner-usage.ts';
 import { transaction } from './transaction.ts';
 
 interface SecondChanceParts {
   /** Inserts a batch with its event, within the caller's transaction. */
   readonly insertBatch: CreateBatch;
   readonly insertFile: InsertFile;
+  readonly room: Room;
 }
 
 /** Removal of batches, and creates that may be repeated. */
@@ -73,7 +75,7 @@ function createFindSubmission(db: Database): FindSubmission {
 function createSubmitBatch(
   db: Database,
   find: FindSubmission,
-  { insertBatch, insertFile }: SecondChanceParts,
+  { insertBatch, insertFile, room }: SecondChanceParts,
 ): (submission: BatchSubmission) => SubmitResult {
   // A key that is there all the same is forgotten: `find` did not see it.
   const remember = db.prepare<[string, string, string, string, number]>(`
@@ -85,6 +87,8 @@ function createSubmitBatch(
     const { owner, createdAt } = batch;
     const remembered = once === null ? null : find(owner, once.key, forgetUntil);
     if (remembered !== null) return { kind: 'known', remembered };
+    const over = room.bytes(owner, limits, inputFile?.blob.bytes ?? 0);
+    if (over !== null) return over;
     const inserted = insertBatch(batch, event, limits);
     if (inserted.kind === 'over_limit') return inserted;
     if (inputFile !== null) insertFile(inputFile);

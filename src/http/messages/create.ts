@@ -57,7 +57,7 @@ async function createMessageBatch(
     maxLineBytes: settings.maxLineBytes,
     refusesModel: (model) => upstream.refuses(model),
   });
-  const upload = await engine.files.receive(lines.bytes);
+  const upload = await engine.files.receive(lines.bytes, { owner });
   const input = await upload.store({
     owner,
     filename: 'message_batch.jsonl',

@@ -17,7 +17,7 @@ const ADMIN_ERRORS = COMMON_ERRORS.filter((status) => status !== 429);
 const MEANINGS: Readonly<Record<number, string>> = {
   400: 'What was sent is not acceptable; `param` names the field.',
   401: 'No key, or a wrong one.',
-  403: 'The key may not do this.',
+  403: 'The key may not do this, or its owner has used up what it may store.',
   404: 'There is no such thing, or it belongs to somebody else.',
   409: 'Its state does not allow it; trying again does not help.',
   410: 'It has expired.',

@@ -6,7 +6,7 @@ import type { NewEvent } from '../../../engine/event.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';
-import { refuseBatch, refuseLines } from './owners.ts';
+import { refuseBatch, refuseLines } from './owner-usage.ts';
 import { findBatch, liveBatch, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 

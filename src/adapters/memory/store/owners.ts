@@ -1,9 +1,6 @@
-import { isTerminal } from '../../../engine/batch.ts';
 import type { OwnerStore } from '../../../engine/owner-store.ts';
-import { findBatchOverLimit, findOverLimit, NO_LIMITS } from '../../../engine/owner.ts';
-import type { OverLimit, OwnerLimits, OwnerUsage } from '../../../engine/owner.ts';
 import { page } from './files.ts';
-import { liveBatch } from './state.ts';
+import { storedBytesOf, usageOfBatches } from './owner-usage.ts';
 import type { StoreState } from './state.ts';
 
 /** Owners in memory. */
@@ -14,9 +11,9 @@ export function createOwnerVerbs(state: StoreState): OwnerStore {
       state.owners.set(owner.name, owner);
     },
     async listOwnerNames({ after = '', limit }) {
-      const stored = [...state.files.values(), ...[...state.uploads.values()].map(({ upload }) => upload)]
-        .map(({ owner }) => owner)
-        .filter((owner) => storedBytesOf(state, owner) > 0);
+      const uploads = [...state.uploads.values()].map(({ upload }) => upload);
+      const storers = new Set([...state.files.values(), ...uploads].map(({ owner }) => owner));
+      const stored = [...storers].filter((owner) => storedBytesOf(state, owner) > 0);
       const keys = [...state.apiKeys.values()].map(({ key }) => key.owner);
       const names = [...new Set([...state.owners.keys(), ...stored, ...keys])];
       const sorted = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
@@ -35,43 +32,4 @@ export function createOwnerVerbs(state: StoreState): OwnerStore {
 /** Its share of the worker. */
 export function weightOf(state: StoreState, owner: string): number {
   return state.owners.get(owner)?.weight ?? 1;
-}
-
-/** Of its files, and of the parts of its pending uploads. */
-export function storedBytesOf(state: StoreState, owner: string): number {
-  let bytes = 0;
-  for (const file of state.files.values()) if (file.owner === owner) bytes += file.blob.bytes;
-  for (const { upload, partBytes } of state.uploads.values()) {
-    if (upload.owner === owner && upload.status === 'pending') bytes += partBytes;
-  }
-  return bytes;
-}
-
-/** Of its live batches. */
-export function usageOfBatches(state: StoreState, owner: string): Omit<OwnerUsage, 'storedBytes'> {
-  const live = [...state.batches.values()].filter(
-    ({ batch }) => batch.owner === owner && !isTerminal(batch.status),
-  );
-  const left = live.map(liveBatch).map(({ counts }) => counts.total - counts.completed - counts.failed);
-  return { queuedLines: left.reduce((sum, lines) => sum + lines, 0), liveBatches: live.length };
-}
-
-/** Null where the owner has room for a batch; `lines`: as many as are known. */
-export function refuseBatch(
-  state: StoreState,
-  owner: string,
-  lines: number,
-  limits: OwnerLimits = NO_LIMITS,
-): OverLimit | null {
-  return findBatchOverLimit(limits, usageOfBatches(state, owner), lines);
-}
-
-/** Null where the owner has room for the lines of a batch that none were known of. */
-export function refuseLines(
-  state: StoreState,
-  owner: string,
-  lines: number,
-  limits: OwnerLimits = NO_LIMITS,
-): OverLimit | null {
-  return findOverLimit('queuedLines', limits.maxQueuedLines, usageOfBatches(state, owner).queuedLines, lines);
 }

@@ -2,7 +2,7 @@ import { isTerminal } from '../../../engine/batch.ts';
 import type { RememberedSubmission, SecondChancesStore } from '../../../engine/ports.ts';
 import { insertBatch } from './batches.ts';
 import { insertFiles } from './files.ts';
-import { refuseBatch } from './owners.ts';
+import { refuseBatch, refuseBytes } from './owner-usage.ts';
 import { findBatch } from './state.ts';
 import type { StoreState } from './state.ts';
 
@@ -42,7 +42,9 @@ export function createSecondChanceVerbs(state: StoreState): SecondChancesStore {
       const { owner } = batch;
       const remembered = once === null ? null : findRemembered(owner, once.key, forgetUntil);
       if (remembered !== null) return { kind: 'known', remembered };
-      const over = refuseBatch(state, owner, batch.counts.total, limits);
+      const over =
+        refuseBytes(state, owner, inputFile?.blob.bytes ?? 0, limits) ??
+        refuseBatch(state, owner, batch.counts.total, limits);
       if (over !== null) return over;
       if (inputFile !== null) insertFiles(state, [inputFile]);
       insertBatch(state, batch, event);
