@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { BlockList, isIP } from 'node:net';
 import { z } from 'zod';
-import { DEFAULT_SETTINGS, parseCompletionWindow } from './engine/index.ts';
+import { DEFAULT_SETTINGS, MAX_REQUESTS_PER_MINUTE, parseCompletionWindow } from './engine/index.ts';
 
 /** Each environment variable that the service knows, as text → value, with its default. */
 const variables = {
@@ -27,6 +27,10 @@ const variables = {
   ONE_MODEL_PER_BATCH: flag().default(DEFAULT_SETTINGS.oneModelPerBatch),
   API_KEYS: list(text()).default([]),
   ALLOW_UNAUTHENTICATED: flag().default(false),
+  OWNER_REQUESTS_PER_MINUTE: integer(1, MAX_REQUESTS_PER_MINUTE).nullable().default(null),
+  OWNER_MAX_STORED_BYTES: bytes().nullable().default(null),
+  OWNER_MAX_QUEUED_LINES: integer(1, 1_000_000_000).nullable().default(null),
+  OWNER_MAX_LIVE_BATCHES: integer(1, 1_000_000_000).nullable().default(null),
   WEBHOOK_URLS: list(httpUrl()).default([]),
   WEBHOOK_SIGNING_SECRET: signingSecret().nullable().default(null),
   WEBHOOK_ALLOW_PRIVATE: flag().default(false),

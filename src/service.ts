@@ -118,5 +118,11 @@ function engineSettings(config: Config): EngineSettings {
     retryBaseMs: config.RETRY_BASE_MS,
     webhookUrls: config.WEBHOOK_URLS,
     webhookSigningSecret: config.WEBHOOK_SIGNING_SECRET,
+    ownerLimits: {
+      requestsPerMinute: config.OWNER_REQUESTS_PER_MINUTE,
+      maxStoredBytes: config.OWNER_MAX_STORED_BYTES,
+      maxQueuedLines: config.OWNER_MAX_QUEUED_LINES,
+      maxLiveBatches: config.OWNER_MAX_LIVE_BATCHES,
+    },
   };
 }

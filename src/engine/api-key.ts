@@ -16,6 +16,8 @@ export interface ApiKey extends KeyRestrictions {
   /** Whose files and batches it opens. */
   readonly owner: string;
   readonly name: string;
+  /** Requests to the API with this key; null: no limit but its owner's. */
+  readonly requestsPerMinute: number | null;
   /** The first and last characters of its secret. */
   readonly hint: string;
   readonly createdAt: number;

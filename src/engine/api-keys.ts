@@ -3,6 +3,7 @@ import { hashSecret, hintOf, newApiKeyId, newSecret } from './api-key.ts';
 import type { ApiKey } from './api-key.ts';
 import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
+import { checkOwnerName, MAX_REQUESTS_PER_MINUTE } from './owner.ts';
 import type { Page } from './ports.ts';
 import { checkIntegerRange, checkLength, checkOneOf } from './values.ts';
 
@@ -23,10 +24,11 @@ export interface CreateApiKeyRequest {
   readonly models?: readonly string[] | null | undefined;
   /** Some of the settings' endpoints; default: all. */
   readonly endpoints?: readonly string[] | null | undefined;
+  /** 1…1,000,000; default: no limit but the owner's. */
+  readonly requestsPerMinute?: number | null | undefined;
 }
 
 const MAX_NAME = 256;
-const OWNER = /^[A-Za-z0-9_.-]{1,64}$/;
 const MAX_LIST = 100;
 /** The last second of the year 9999. */
 const MAX_EXPIRES_AT = 253_402_300_799;
@@ -35,12 +37,17 @@ const MAX_EXPIRES_AT = 253_402_300_799;
 export async function createApiKey(ctx: EngineContext, request: CreateApiKeyRequest): Promise<SecretKey> {
   const now = ctx.clock.now();
   checkText('name', request.name);
-  checkOwner(request.owner);
+  checkOwnerName('owner', request.owner);
   checkModels(request.models ?? null);
   checkEndpoints(ctx, request.endpoints ?? null);
   const expiresAt = request.expiresAtSeconds ?? null;
   if (expiresAt !== null) {
     checkIntegerRange('expires_at', expiresAt, Math.floor(now / 1000) + 1, MAX_EXPIRES_AT);
+  }
+
+  const requestsPerMinute = request.requestsPerMinute ?? null;
+  if (requestsPerMinute !== null) {
+    checkIntegerRange('requests_per_minute', requestsPerMinute, 1, MAX_REQUESTS_PER_MINUTE);
   }
 
   const secret = newSecret();
@@ -51,6 +58,7 @@ export async function createApiKey(ctx: EngineContext, request: CreateApiKeyRequ
     hint: hintOf(secret),
     models: request.models ?? null,
     endpoints: request.endpoints ?? null,
+    requestsPerMinute,
     createdAt: now,
     expiresAt: expiresAt === null ? null : expiresAt * 1000,
     revokedAt: null,
@@ -76,15 +84,6 @@ function checkText(param: string, text: string): void {
       param,
     });
   }
-}
-
-function checkOwner(owner: string): void {
-  if (OWNER.test(owner)) return;
-  throw new EngineError(
-    'invalid_value',
-    "Invalid 'owner': expected 1 to 64 characters of A-Z, a-z, 0-9, '_', '.' and '-'.",
-    { param: 'owner' },
-  );
 }
 
 function checkModels(models: readonly string[] | null): void {

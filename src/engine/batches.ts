@@ -7,6 +7,7 @@ import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
 import { newBatchEvent } from './events.ts';
 import { MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS } from './file.ts';
+import { overLimitError } from './owner-room.ts';
 import type { Page } from './ports.ts';
 import { checkIntegerRange, checkLength, checkOneOf, quotedList } from './values.ts';
 
@@ -35,11 +36,13 @@ export interface CreateBatchRequest {
 
 /**
  * Creates a batch (`validating`), durably. Rejects with an EngineError that names the field at fault, `not_allowed` for an
- * endpoint that the caller's key does not allow. Of the models that it allows the batch keeps a list, for its validation.
+ * endpoint that the caller's key does not allow, and with the limit that its owner would pass. Of the models that it allows the batch keeps a list, for its validation.
  */
 export async function createBatch(ctx: EngineContext, request: CreateBatchRequest): Promise<Batch> {
   const batch = draftBatch(ctx, request);
-  await ctx.store.createBatch(batch, newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt));
+  const event = newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt);
+  const result = await ctx.store.createBatch(batch, event, await ctx.owners.limits(batch.owner));
+  if (result.kind === 'over_limit') throw overLimitError(batch.owner, result);
   announceBatch(ctx, batch);
   return batch;
 }

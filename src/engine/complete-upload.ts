@@ -3,12 +3,13 @@ import { BlobLock } from './blob-lock.ts';
 import type { EngineContext } from './context.ts';
 import { EngineError } from './errors.ts';
 import type { FileRecord } from './file.ts';
-import { newUploadedFile, removeRefusedBlobs } from './files.ts';
+import { newUploadedFile, removeRefusedBlob, removeRefusedBlobs } from './files.ts';
 import { joinParts } from './join-parts.ts';
 import type { JoinedParts } from './join-parts.ts';
+import { overLimitError } from './owner-room.ts';
 import { arrangeParts } from './upload.ts';
 import type { UploadRecord } from './upload.ts';
-import { findPending, freeEndedParts, removeRefusedBlob, uploadRefusal } from './uploads.ts';
+import { findPending, freeEndedParts, uploadRefusal } from './uploads.ts';
 
 export interface CompleteUploadRequest {
   readonly owner: string;
@@ -104,12 +105,14 @@ async function publishFile(
   joined: JoinedParts,
   file: FileRecord,
 ): Promise<CompletedUpload> {
+  const limits = await ctx.owners.limits(owner);
   const result = await ctx.blobLock.run(file.blob.sha256, async () => {
     await joined.publish();
-    return await ctx.store.completeUpload(owner, id, now, file);
+    return await ctx.store.completeUpload(owner, id, now, file, limits);
   });
   if (result.kind === 'ok') return { upload: result.upload, file };
   await removeRefusedBlob(ctx, joined.blob);
+  if (result.kind === 'over_limit') throw overLimitError(owner, result);
   throw uploadRefusal(id, result, COMPLETE);
 }
 

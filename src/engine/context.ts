@@ -1,4 +1,7 @@
 import { BlobLock } from './blob-lock.ts';
+import { NO_LIMITS } from './owner.ts';
+import type { OwnerLimits } from './owner.ts';
+import type { OwnerBook } from './owner-book.ts';
 import type { BlobStore, Log, ResultLog, Store, TokenCounter, Upstream, WebhookSender } from './ports.ts';
 import type { SteadyClock } from './steady-clock.ts';
 
@@ -27,6 +30,8 @@ export interface EngineSettings {
   readonly webhookUrls: readonly string[];
   /** Signs what goes to them and to a batch's own URL, which needs it. Webhook endpoints have secrets of their own. */
   readonly webhookSigningSecret: string | null;
+  /** Of each owner for whom an administrator has set no others; null: none. */
+  readonly ownerLimits: OwnerLimits;
 }
 
 /** The official API's limits and endpoints, and no webhooks. */
@@ -52,6 +57,7 @@ export const DEFAULT_SETTINGS: EngineSettings = {
   retryBaseMs: 500,
   webhookUrls: [],
   webhookSigningSecret: null,
+  ownerLimits: NO_LIMITS,
 };
 
 /** What every verb of the engine works with. */
@@ -66,6 +72,7 @@ export interface EngineContext {
   readonly clock: SteadyClock;
   readonly log: Log;
   readonly settings: EngineSettings;
+  readonly owners: OwnerBook;
   /** Serializes "publish a blob and insert its row" with "no row names it, so remove it". */
   readonly blobLock: BlobLock;
   /** Tells the workers of this process that there may be something to do. A hint: polling finds it without. */

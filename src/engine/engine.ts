@@ -26,7 +26,10 @@ import type { FileRecord } from './file.ts';
 import { openFinishedLines } from './finished-lines.ts';
 import type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
 import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files.ts';
-import type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+import type { ListFilesRequest, ReceivedUpload, ReceiveOptions, StoreUploadOptions } from './files.ts';
+import { createOwnerBook } from './owner-book.ts';
+import { createOwnerVerbs } from './owners.ts';
+import type { OwnerVerbs } from './owners.ts';
 import { readLines } from './outcomes.ts';
 import type { LineOutcome } from './outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
@@ -76,7 +79,10 @@ export interface EngineParts {
 export interface Engine {
   readonly files: {
     /** Streams bytes in; the second step names their purpose. */
-    receive(source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>): Promise<ReceivedUpload>;
+    receive(
+      source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+      options?: ReceiveOptions,
+    ): Promise<ReceivedUpload>;
     /** Both steps at once. */
     upload(
       options: StoreUploadOptions & { readonly source: AsyncIterable<Uint8Array> | Iterable<Uint8Array> },
@@ -139,6 +145,8 @@ export interface Engine {
     /** Notes that the key was used, at most once a minute; nothing to wait for. */
     noteUse(key: ApiKey): void;
   };
+  /** What an administrator sets for owners. Who may call what is for the caller to see to. */
+  readonly owners: OwnerVerbs;
   readonly webhookEndpoints: WebhookEndpointVerbs;
   /** Rejects where the store cannot be read. */
   ping(): Promise<void>;
@@ -152,6 +160,8 @@ export interface Engine {
 export function createEngine(parts: EngineParts): Engine {
   const listeners = new Set<() => void>();
   const log = parts.log ?? silentLog;
+  const clock = createSteadyClock(parts.clock ?? systemClock, log);
+  const settings = { ...DEFAULT_SETTINGS, ...parts.settings };
   const ctx: EngineContext = {
     store: parts.store,
     blobs: parts.blobs,
@@ -159,9 +169,10 @@ export function createEngine(parts: EngineParts): Engine {
     upstream: parts.upstream,
     webhooks: parts.webhooks ?? noWebhooks,
     tokens: parts.tokens ?? null,
-    clock: createSteadyClock(parts.clock ?? systemClock, log),
+    clock,
     log,
-    settings: { ...DEFAULT_SETTINGS, ...parts.settings },
+    settings,
+    owners: createOwnerBook({ store: parts.store, clock, settings: settings.ownerLimits }),
     blobLock: new BlobLock(),
     wake: () => {
       for (const listener of listeners) listener();
@@ -171,8 +182,8 @@ export function createEngine(parts: EngineParts): Engine {
   const completeUpload = createCompletion(ctx);
   return {
     files: {
-      receive: (source) => receiveUpload(ctx, source),
-      upload: async ({ source, ...options }) => (await receiveUpload(ctx, source)).store(options),
+      receive: (source, options) => receiveUpload(ctx, source, options),
+      upload: async ({ source, ...options }) => (await receiveUpload(ctx, source, options)).store(options),
       get: (owner, id) => told(getFile(ctx, owner, id)),
       list: (request) => told(listFiles(ctx, request)),
       delete: (owner, id) => told(deleteFile(ctx, owner, id)),
@@ -209,6 +220,7 @@ export function createEngine(parts: EngineParts): Engine {
       exist: () => told(ctx.store.hasApiKeys()),
       noteUse: createUseNotes(ctx),
     },
+    owners: createOwnerVerbs(ctx, told),
     webhookEndpoints: createWebhookEndpointVerbs(ctx, told),
     ping: () => ctx.store.ping(),
     onWake(listener) {

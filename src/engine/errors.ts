@@ -26,6 +26,10 @@ export type EngineErrorCode =
   | 'upload_expired'
   /** It is completed or cancelled. */
   | 'upload_not_pending'
+  /** The owner has used up what it may store, have live, or have queued. */
+  | 'storage_limit_exceeded'
+  | 'batch_limit_exceeded'
+  | 'queued_lines_limit_exceeded'
   /** The state of the thing does not allow it (cancel of a completed batch, delete of a file in use). */
   | 'conflict'
   /** The disk is full (ENOSPC, EDQUOT). */

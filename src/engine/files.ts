@@ -11,6 +11,7 @@ import {
 import type { BlobRef, FilePurpose, FileRecord, UploadPurpose } from './file.ts';
 import { createFirstLineLook } from './first-line.ts';
 import type { FirstLine } from './first-line.ts';
+import { openRoom, overLimitError } from './owner-room.ts';
 import type { BlobWriter, FileQuery, Page } from './ports.ts';
 import { checkIntegerRange } from './values.ts';
 
@@ -38,15 +39,22 @@ export interface StoreUploadOptions {
   readonly maxBatchBytes?: number | undefined;
 }
 
+export interface ReceiveOptions {
+  /** Whose limit of stored bytes ends the stream once no room can be left for it. `store` asks for the limit in any case. */
+  readonly owner?: string | undefined;
+}
+
 /**
  * Streams `source` into the blob store without holding it. Its fields may come later (some SDKs send them after
- * the bytes), hence two steps. Rejects with `too_large` above the limit, `out_of_space` or `unavailable` where
- * storage fails, and with the source's own error; nothing is left behind then.
+ * the bytes), hence two steps. Rejects with `too_large` or `storage_limit_exceeded` above a limit, `out_of_space` or
+ * `unavailable` where storage fails, and with the source's own error; nothing is left behind then.
  */
 export async function receiveUpload(
   ctx: EngineContext,
   source: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  { owner }: ReceiveOptions = {},
 ): Promise<ReceivedUpload> {
+  const room = await openRoom(ctx, owner).catch(rethrowAsStorage);
   const writer = await ctx.blobs.create().catch(rethrowAsStorage);
   const look = createFirstLineLook();
   try {
@@ -60,6 +68,7 @@ export async function receiveUpload(
           { param: 'file' },
         );
       }
+      room(bytes);
       look.push(part);
       await writer.write(part).catch(rethrowAsStorage);
     }
@@ -99,7 +108,8 @@ function receivedUpload(
     storeWith,
     store: async (options) =>
       await storeWith(options, async (file) => {
-        await ctx.store.insertFile(file);
+        const result = await ctx.store.insertFile(file, await ctx.owners.limits(file.owner));
+        if (result.kind === 'over_limit') throw overLimitError(file.owner, result);
         return file;
       }),
   };
@@ -122,7 +132,7 @@ export async function publishBlob<T>(
     });
   } catch (error) {
     // Refused, so that it is certain that no row came to name the blob.
-    if (error instanceof EngineError) await removeUnusedBlob(ctx, blob.sha256).catch(() => false);
+    if (error instanceof EngineError) await removeRefusedBlob(ctx, blob);
     else await removeRefusedBlobs(ctx, [blob], error);
     throw error;
   }
@@ -224,6 +234,13 @@ export async function removeUnusedBlob(ctx: EngineContext, sha256: string): Prom
     if (await ctx.store.blobInUse(sha256)) return false;
     await ctx.blobs.delete(sha256);
     return true;
+  });
+}
+
+/** Removes published bytes that became neither part nor file; what cannot be removed is the sweep's. Never rejects. */
+export async function removeRefusedBlob(ctx: EngineContext, { sha256 }: BlobRef): Promise<void> {
+  await removeUnusedBlob(ctx, sha256).catch((error: unknown) => {
+    ctx.log.warn({ err: error }, 'the bytes of a refused upload cannot be removed');
   });
 }
 

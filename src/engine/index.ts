@@ -17,7 +17,7 @@ export type { ValidationResult, ValidationRules, ValidLine } from './validate.ts
 // Files and batches
 export { UPLOAD_PURPOSES } from './file.ts';
 export type { BlobRef, FilePurpose, FileRecord } from './file.ts';
-export type { ListFilesRequest, ReceivedUpload, StoreUploadOptions } from './files.ts';
+export type { ListFilesRequest, ReceivedUpload, ReceiveOptions, StoreUploadOptions } from './files.ts';
 export { MAX_PART_BYTES } from './upload.ts';
 export type { UploadPart, UploadRecord, UploadStatus } from './upload.ts';
 export type { CompletedUpload, CompleteUploadRequest } from './complete-upload.ts';
@@ -29,6 +29,9 @@ export type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts, Usage 
 export type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
 export type { ApiKey, KeyRestrictions } from './api-key.ts';
 export type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
+export { MAX_REQUESTS_PER_MINUTE } from './owner.ts';
+export type { Inserted, OverLimit, Owner, OwnerChanges, OwnerLimits, OwnerUsage } from './owner.ts';
+export type { OwnerStatus, OwnerVerbs } from './owners.ts';
 export type { RetryBatchRequest } from './retry-batch.ts';
 export type { SubmittedBatch, SubmitUploadRequest } from './submit.ts';
 export type { CheckInputRequest, InputCheck } from './check-input.ts';

@@ -4,6 +4,7 @@ import type { EngineContext } from './context.ts';
 import { newBatchEvent } from './events.ts';
 import type { FileRecord } from './file.ts';
 import { BlobMissingError } from './errors.ts';
+import { queuedLinesFault } from './owner-room.ts';
 import type { BatchStep } from './ports.ts';
 import { validateFile } from './validate-file.ts';
 import type { ValidationResult } from './validate.ts';
@@ -58,7 +59,12 @@ async function start(
     model: others.length === 0 ? (model ?? null) : null,
     chunks,
     event: newBatchEvent(ctx.settings, 'batch.in_progress', step.batch, now),
+    // Lines that are known since the create have had their room since then.
+    limits: step.batch.counts.total > 0 ? undefined : await ctx.owners.limits(step.batch.owner),
   });
+  if (typeof started === 'object') {
+    return await fail(ctx, step, [queuedLinesFault(step.batch.owner, started)]);
+  }
   ctx.log.info(
     { batchId: step.batch.id, lines: result.lines, bytes: result.bytes, chunks: chunks.length, started },
     'batch validated',

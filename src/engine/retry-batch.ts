@@ -8,6 +8,7 @@ import { EngineError } from './errors.ts';
 import { BATCH_FILE_EXPIRY_SECONDS, newFileId } from './file.ts';
 import type { BlobRef, FileRecord } from './file.ts';
 import { publishBlob, removeUnusedBlob } from './files.ts';
+import { checkRoom } from './owner-room.ts';
 import type { BlobWriter, IdempotencyKey } from './ports.ts';
 import { writeFailedLines } from './retry-input.ts';
 import { findReplay, submitBatch } from './submit.ts';
@@ -45,6 +46,7 @@ export async function retryBatch(ctx: EngineContext, request: RetryBatchRequest)
   const create = newRequest(old, request);
   // What is wrong with the request is told before files are read.
   draftBatch(ctx, create);
+  await checkRoom(ctx, owner, { storedBytes: 1, queuedLines: 1, liveBatches: 1 });
   const files = await findFiles(ctx, old);
   const writer = await ctx.blobs.create();
   try {

@@ -2,6 +2,7 @@
 import type { Batch, BatchStatus } from './batch.ts';
 import type { NewEvent } from './event.ts';
 import type { FileRecord } from './file.ts';
+import type { OverLimit, OwnerLimits } from './owner.ts';
 
 export type DeleteBatchResult =
   | { readonly kind: 'deleted' }
@@ -28,6 +29,8 @@ export interface BatchSubmission {
   readonly once: IdempotencyKey | null;
   /** Keys that were used at or before this time, milliseconds, are forgotten: they count as new. */
   readonly forgetUntil: number;
+  /** Of the batch's owner; default: none. A batch that is known needs no room. */
+  readonly limits?: OwnerLimits | undefined;
 }
 
 /** What was answered to the first request with a key. */
@@ -39,6 +42,7 @@ export interface RememberedSubmission {
 
 export type SubmitResult =
   | { readonly kind: 'created' }
+  | OverLimit
   /** The key is known: nothing was inserted. */
   | { readonly kind: 'known'; readonly remembered: RememberedSubmission };
 
@@ -48,7 +52,7 @@ export interface SecondChancesStore {
    * settled and old. Its files and idempotency key stay.
    */
   deleteBatch(owner: string, id: string): Promise<DeleteBatchResult>;
-  /** Inserts the batch, its event, its input file and its key; all of them, or nothing where the owner's key is known. */
+  /** Inserts the batch, its event, its input file and its key; all of them, or nothing where the owner's key is known or a limit forbids it. */
   submitBatch(submission: BatchSubmission): Promise<SubmitResult>;
   /** What was created under the owner's key after `forgetUntil`, or null. */
   findSubmission(owner: string, key: string, forgetUntil: number): Promise<RememberedSubmission | null>;

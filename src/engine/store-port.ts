@@ -8,6 +8,7 @@ import type { Delivery, NewEvent } from './event.ts';
 import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
 import type { LiveStore } from './live-store.ts';
 import type { MessageBatchStore } from './message-batch-store.ts';
+import type { Inserted, OverLimit, OwnerLimits } from './owner.ts';
 import type { OwnerStore } from './owner-store.ts';
 import type { Page } from './page.ts';
 import type { SecondChancesStore } from './second-chances-store.ts';
@@ -15,6 +16,7 @@ import type { UploadStore } from './upload-store.ts';
 import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
 
 export type * from './api-key-store.ts';
+export type { OwnerQuery } from './owner-store.ts';
 export type { Page } from './page.ts';
 
 export type Fenced = 'ok' | 'lost';
@@ -130,7 +132,8 @@ export interface Store
     WebhookEndpointStore {
   // Files
 
-  insertFile(file: FileRecord): Promise<void>;
+  /** Unless its owner has no room for its bytes within `limits`. */
+  insertFile(file: FileRecord, limits?: OwnerLimits): Promise<Inserted>;
   /** Null where the id is unknown, another owner's, or expired at `now`. */
   getFile(owner: string, id: string, now: number): Promise<FileRecord | null>;
   /** Null where `after` is unknown (or another owner's). Expired files are not listed. */
@@ -144,8 +147,8 @@ export interface Store
 
   // Batches, for clients
 
-  /** Inserts the batch (status `validating`) and its event. */
-  createBatch(batch: Batch, event: NewEvent): Promise<void>;
+  /** Inserts the batch (status `validating`) and its event, unless its owner has no room within `limits`. */
+  createBatch(batch: Batch, event: NewEvent, limits?: OwnerLimits): Promise<Inserted>;
   /** Null where unknown or another owner's. Counts and usage of a live batch are summed as of now; tokens end at 2^53 − 1. */
   getBatch(owner: string, id: string): Promise<Batch | null>;
   /** Those of one format (default: openai), newest first. Null where `after` is unknown, another owner's or of another format. */
@@ -169,7 +172,10 @@ export interface Store
   claimBatchStep(worker: string, now: number): Promise<BatchStep | null>;
   /** Gives a claimed step back undone, so that it can be claimed again. */
   releaseBatchStep(batchId: string, epoch: number): Promise<Fenced>;
-  /** validating → in_progress with its chunks; `lost` also where the batch is no longer validating. */
+  /**
+   * validating → in_progress with its chunks; `lost` also where the batch is no longer validating. Where its lines have no room
+   * within `limits` beside those of the owner's others, it stays as it is, with the step held.
+   */
   startBatch(start: {
     readonly batchId: string;
     readonly epoch: number;
@@ -179,7 +185,8 @@ export interface Store
     /** At least one, ascending by `number`. */
     readonly chunks: readonly NewChunk[];
     readonly event: NewEvent;
-  }): Promise<Fenced>;
+    readonly limits?: OwnerLimits | undefined;
+  }): Promise<Fenced | OverLimit>;
   /** validating → failed; `lost` also where the batch is no longer validating. */
   failBatch(fail: {
     readonly batchId: string;

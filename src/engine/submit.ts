@@ -8,6 +8,7 @@ import { EngineError } from './errors.ts';
 import { newBatchEvent } from './events.ts';
 import type { FileRecord } from './file.ts';
 import type { ReceivedUpload } from './files.ts';
+import { overLimitError } from './owner-room.ts';
 import type { IdempotencyKey, RememberedSubmission } from './ports.ts';
 
 /** A key is remembered for so long, milliseconds. */
@@ -87,7 +88,9 @@ export async function submitBatch(
     ...submission,
     event: newBatchEvent(ctx.settings, 'batch.queued', batch, batch.createdAt),
     forgetUntil: forgottenUntil(batch.createdAt),
+    limits: await ctx.owners.limits(batch.owner),
   });
+  if (result.kind === 'over_limit') throw overLimitError(batch.owner, result);
   if (result.kind === 'known') return replay(result.remembered, once as IdempotencyKey);
   announceBatch(ctx, batch);
   return { batch, replayed: false };

@@ -2,8 +2,15 @@
 import type { EngineContext } from './context.ts';
 import { EngineError, storageError } from './errors.ts';
 import { MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS } from './file.ts';
-import type { BlobRef } from './file.ts';
-import { checkPurpose, discard, removeRefusedBlobs, removeUnusedBlob, rethrowAsStorage } from './files.ts';
+import {
+  checkPurpose,
+  discard,
+  removeRefusedBlob,
+  removeRefusedBlobs,
+  removeUnusedBlob,
+  rethrowAsStorage,
+} from './files.ts';
+import { overLimitError } from './owner-room.ts';
 import type { BlobWriter } from './ports.ts';
 import { MAX_PART_BYTES, MAX_PARTS, newPartId, newUploadId, UPLOAD_LIFETIME_MS } from './upload.ts';
 import type { UploadPart, UploadRecord } from './upload.ts';
@@ -51,7 +58,8 @@ export async function createUpload(ctx: EngineContext, request: CreateUploadRequ
     status: 'pending',
     fileId: null,
   };
-  await ctx.store.insertUpload(upload);
+  const result = await ctx.store.insertUpload(upload, await ctx.owners.limits(upload.owner));
+  if (result.kind === 'over_limit') throw overLimitError(upload.owner, result);
   return upload;
 }
 
@@ -123,13 +131,14 @@ async function storePart(
   const { blob } = fields;
   const part: UploadPart = { ...fields, createdAt: ctx.clock.now() };
   try {
+    const limits = await ctx.owners.limits(owner);
     const result = await ctx.blobLock.run(blob.sha256, async () => {
       await writer.publish();
-      return await ctx.store.addUploadPart(owner, part);
+      return await ctx.store.addUploadPart(owner, part, limits);
     });
     if (result.kind === 'ok') return part;
     await removeRefusedBlob(ctx, blob);
-    throw partRefusal(part, result);
+    throw partRefusal(owner, part, result);
   } catch (error) {
     await discard(ctx, writer);
     await removeRefusedBlobs(ctx, [blob], error);
@@ -137,7 +146,12 @@ async function storePart(
   }
 }
 
-function partRefusal(part: UploadPart, result: Exclude<AddPartResult, { kind: 'ok' }>): EngineError {
+function partRefusal(
+  owner: string,
+  part: UploadPart,
+  result: Exclude<AddPartResult, { kind: 'ok' }>,
+): EngineError {
+  if (result.kind === 'over_limit') return overLimitError(owner, result);
   if (result.kind !== 'full') return uploadRefusal(part.uploadId, result, ADD_A_PART);
   if (result.parts >= MAX_PARTS)
     return invalidData(`the upload has ${result.parts} parts, the most it can have`);
@@ -171,13 +185,6 @@ export async function removeEndedParts(ctx: EngineContext, signal?: AbortSignal)
 export async function freeEndedParts(ctx: EngineContext): Promise<void> {
   await removeEndedParts(ctx).catch((error: unknown) => {
     ctx.log.warn({ err: error }, 'the parts of an ended upload cannot be removed');
-  });
-}
-
-/** Removes published bytes that became neither part nor file; what cannot be removed is the sweep's. Never rejects. */
-export async function removeRefusedBlob(ctx: EngineContext, { sha256 }: BlobRef): Promise<void> {
-  await removeUnusedBlob(ctx, sha256).catch((error: unknown) => {
-    ctx.log.warn({ err: error }, 'the bytes of a refused upload cannot be removed');
   });
 }
 

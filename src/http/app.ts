@@ -3,7 +3,7 @@ import { fastify } from 'fastify';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Logger } from 'pino';
 import type { Engine } from '../engine/index.ts';
-import { createAuthenticator, isAnybody } from './auth.ts';
+import { createAuthenticator, isAnybody, isPublic } from './auth.ts';
 import { batchRoutes } from './batches.ts';
 import { answerBadUrl, createClientErrorHandler } from './client-errors.ts';
 import { lingerAfterEarlyAnswers } from './early-answer.ts';
@@ -19,6 +19,8 @@ import type { MessageOptions } from './messages/routes.ts';
 import { addMessagesHeaders, authorizationOf, isMessagesRequest } from './messages/wire.ts';
 import { newRequestId, observeRequests, pathOf, requestLogger, RequestLogController } from './observe.ts';
 import { describeApi } from './openapi/index.ts';
+import { ownerRoutes } from './owners.ts';
+import { limitRequests } from './request-limits.ts';
 import { resultRoutes } from './results.ts';
 import { secondChanceRoutes } from './second-chances.ts';
 import { stopInOrder } from './stopping.ts';
@@ -89,6 +91,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   stopInOrder(app, isPublic);
   refuseOddHttp(app);
   authenticate(app, engine, options.apiKeys);
+  limitRequests(app, engine);
   refuseForeignPages(app);
   refuseUnknownRoutes(app);
   hideMessageBatches(app, engine);
@@ -103,6 +106,7 @@ export function buildApp(options: AppOptions): FastifyInstance {
   app.register(resultRoutes, { engine });
   app.register(eventRoutes, { engine });
   app.register(keyRoutes, { engine });
+  app.register(ownerRoutes, { engine });
   app.register(secondChanceRoutes, { engine });
   app.register(validationRoutes, { engine });
   app.register(webhookEndpointRoutes, { engine });
@@ -172,10 +176,6 @@ function refuseUnknownRoutes(app: FastifyInstance): void {
   app.addHook('onRequest', async (request) => {
     if (request.is404) throw invalidUrl(request.method, pathOf(request));
   });
-}
-
-function isPublic(request: FastifyRequest): boolean {
-  return request.routeOptions.config.public === true;
 }
 
 function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

@@ -1,6 +1,6 @@
 /** Who calls: the one place that turns a request's key into an owner. */
 import { hash, timingSafeEqual } from 'node:crypto';
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { ApiKey, Engine } from '../engine/index.ts';
 import { HttpError } from './errors.ts';
 
@@ -59,6 +59,11 @@ export function createAuthenticator({
     if (credentials.length === 0) throw missingKey();
     throw wrongKey(credentials.at(-1)?.toString('latin1') ?? '');
   };
+}
+
+/** True for routes that need no key. */
+export function isPublic(request: FastifyRequest): boolean {
+  return request.routeOptions.config.public === true;
 }
 
 /** True where no key was asked for. */

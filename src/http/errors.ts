@@ -55,6 +55,9 @@ interface EngineErrorRule {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** Batches end in minutes or hours, not within the SDKs' retries. */
+const NOT_SOON = { 'x-should-retry': 'false', 'retry-after': '60' };
+
 const ENGINE_ERRORS: Readonly<Record<EngineErrorCode, EngineErrorRule>> = {
   invalid_value: { status: 400, code: 'invalid_value' },
   invalid_purpose: { status: 400, code: null },
@@ -77,6 +80,10 @@ const ENGINE_ERRORS: Readonly<Record<EngineErrorCode, EngineErrorRule>> = {
   upload_not_pending: { status: 400, code: null },
   // The SDKs retry a 409 unless told not to; trying again does not change a state.
   conflict: { status: 409, code: null, headers: { 'x-should-retry': 'false' } },
+  // Not 429: the SDKs would try again, and room comes of deletes alone.
+  storage_limit_exceeded: { status: 403, code: 'storage_limit_exceeded' },
+  batch_limit_exceeded: { status: 429, code: 'batch_limit_exceeded', headers: NOT_SOON },
+  queued_lines_limit_exceeded: { status: 429, code: 'queued_lines_limit_exceeded', headers: NOT_SOON },
   out_of_space: { status: 507, code: null },
   unavailable: { status: 503, code: null, headers: { 'retry-after': '5' } },
 };

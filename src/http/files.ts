@@ -44,8 +44,7 @@ export async function fileRoutes(
 
 async function uploadRoute(scope: FastifyInstance, { engine }: { readonly engine: Engine }): Promise<void> {
   await scope.register(multipart, { limits: FORM_LIMITS });
-  const onRequest = async (request: FastifyRequest): Promise<void> =>
-    checkUploadHeaders(request, engine.context.settings.maxFileBytes);
+  const onRequest = (request: FastifyRequest): Promise<void> => checkUploadHeaders(request, engine);
   scope.post('/v1/files', { onRequest }, async (request) =>
     toFileObject(await receiveUploadForm(request, engine)),
   );

@@ -9,6 +9,7 @@ export const createKeyBody = z.object({
   expires_at: z.int().nullish(),
   models: z.array(z.string()).nullish(),
   endpoints: z.array(z.string()).nullish(),
+  requests_per_minute: z.int().nullish(),
 });
 
 export const rotateKeyBody = z.object({ keep_old_key_seconds: z.int().nullish() });
@@ -33,6 +34,7 @@ export function toKeyObject(key: ApiKey) {
     last_used_at: toUnixSeconds(key.lastUsedAt),
     models: key.models,
     endpoints: key.endpoints,
+    requests_per_minute: key.requestsPerMinute,
   };
 }
 

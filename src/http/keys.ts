@@ -42,6 +42,7 @@ async function secretRoutes(scope: FastifyInstance, { engine }: { readonly engin
       expiresAtSeconds: body.expires_at,
       models: body.models,
       endpoints: body.endpoints,
+      requestsPerMinute: body.requests_per_minute,
     });
     return sendSecret(reply, created);
   });

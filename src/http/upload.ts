@@ -26,7 +26,8 @@ export const FORM_LIMITS = {
 };
 
 /** Refuses, before any of the body is read, what cannot become an upload. */
-export function checkUploadHeaders(request: FastifyRequest, maxFileBytes: number): void {
+export async function checkUploadHeaders(request: FastifyRequest, engine: Engine): Promise<void> {
+  const { maxFileBytes } = engine.context.settings;
   checkFormType(request, 'file');
   const length = Number(request.headers['content-length'] ?? 0);
   if (length > maxFileBytes + FORM_SLACK_BYTES) {
@@ -36,6 +37,7 @@ export function checkUploadHeaders(request: FastifyRequest, maxFileBytes: number
       { param: 'file' },
     );
   }
+  await engine.owners.checkRoom(request.owner, { storedBytes: length - FORM_SLACK_BYTES });
 }
 
 /** Refuses what is no form; `what` it was to hold. */
@@ -63,12 +65,13 @@ async function receiveForm(
   request: FastifyRequest,
   engine: Engine,
 ): Promise<{ readonly upload: ReceivedUpload; readonly options: StoreUploadOptions }> {
+  const { owner } = request;
   const form: ReceivedForm = { fields: new Map(), file: null };
   try {
-    for await (const part of readParts(request)) await receivePart(part, form, engine);
+    for await (const part of readParts(request)) await receivePart(part, form, { engine, owner });
     if (form.file === null) throw missingFile();
     const { upload, filename } = form.file;
-    return { upload, options: { owner: request.owner, filename, ...readFields(form.fields) } };
+    return { upload, options: { owner, filename, ...readFields(form.fields) } };
   } catch (error) {
     await form.file?.upload.discard();
     throw error;
@@ -80,10 +83,14 @@ interface ReceivedForm {
   file: { readonly filename: string; readonly upload: ReceivedUpload } | null;
 }
 
-async function receivePart(part: Multipart, form: ReceivedForm, engine: Engine): Promise<void> {
+async function receivePart(
+  part: Multipart,
+  form: ReceivedForm,
+  { engine, owner }: { readonly engine: Engine; readonly owner: string },
+): Promise<void> {
   if (part.type === 'file') {
     checkFilePart(part, form);
-    const upload = await engine.files.receive(readFilePart(part));
+    const upload = await engine.files.receive(readFilePart(part), { owner });
     form.file = { filename: cleanFilename(part.filename), upload };
     return;
   }

@@ -3,6 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../src/adapters/memory/store.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
 import type { Delivery } from '../../src/engine/event.ts';
+import { NO_LIMITS } from '../../src/engine/owner.ts';
+import type { OwnerLimits } from '../../src/engine/owner.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
 import { FAILING_AFTER_MS } from '../../src/engine/webhook-endpoint.ts';
 import { anUpload, aPart } from '../contracts/store-uploads.ts';
@@ -47,6 +49,17 @@ function pick<T>(items: readonly T[], n: number): T | undefined {
   return items[items.length - 1 - (n % Math.max(1, Math.min(items.length, 5)))];
 }
 
+/** Limits that are met now and then. */
+function limitsOf(n: number): OwnerLimits | undefined {
+  if (n % 3 > 0) return undefined;
+  return {
+    ...NO_LIMITS,
+    maxLiveBatches: 2 + (n % 4),
+    maxQueuedLines: n % 2 === 0 ? 9 : null,
+    maxStoredBytes: 60,
+  };
+}
+
 type Action = (world: World, n: number, m: number) => Promise<unknown>;
 
 const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
@@ -58,7 +71,7 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
     const batch = aBatch({ ...times, owner, priority: n % 2, format, counts });
     const event = anEvent(batch, 'batch.queued', T0 + (m % 3), ['http://a', 'http://b'].slice(0, n % 3));
     batches.push(batch.id);
-    await both((store) => store.createBatch(batch, event));
+    await both((store) => store.createBatch(batch, event, limitsOf(n)));
   },
   async claimStep({ both, steps }) {
     const step = await both((store) => store.claimBatchStep('worker', T0));
@@ -70,7 +83,7 @@ const BATCH_ACTIONS: Readonly<Record<string, Action>> = {
     const chunks = Array.from({ length: 1 + (m % 5) }, (_, number) =>
       aChunk(number, { model: 'aab'[(m + number) % 3] ?? 'a', lineCount: 1 + ((m + number) % 3) }),
     );
-    const start = startOf(step, { chunks });
+    const start = startOf(step, { chunks, limits: limitsOf(n) });
     await both((store) => store.startBatch(start));
   },
   async fail({ both, steps }, n) {
@@ -187,7 +200,7 @@ const OTHER_ACTIONS: Readonly<Record<string, Action>> = {
       expiresAt: n % 3 === 0 ? null : T0 + (m % 6),
     });
     files.push(file.id);
-    await both((store) => store.insertFile(file));
+    await both((store) => store.insertFile(file, limitsOf(m)));
   },
   async listFiles({ both, files }, n, m) {
     const after = m % 3 === 0 ? pick(files, n) : undefined;
@@ -250,6 +263,7 @@ const SECOND_CHANCES: Readonly<Record<string, Action>> = {
       inputFile: m % 3 === 0 ? aFile() : null,
       once: n % 7 === 0 ? null : { key: `k${n % 3}`, fingerprint: `${m % 2}` },
       forgetUntil: T0 + (n % 4),
+      limits: limitsOf(m),
     };
     batches.push(batch.id);
     await both((store) => store.submitBatch(submission));
@@ -315,15 +329,17 @@ const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
   async insertUpload({ both, uploads }, n, m) {
     const upload = anUpload({ bytes: 1 + (n % 4), expiresAt: T0 + 1 + (m % 9) });
     uploads.push(upload.id);
-    await both((store) => store.insertUpload(upload));
+    await both((store) => store.insertUpload(upload, limitsOf(n)));
   },
   async addPart({ both, uploads }, n, m) {
     const part = aPart(pick(uploads, n) ?? 'upload_unknown', 'abcd'.slice(0, m % 4), T0 + (m % 3));
-    await both((store) => store.addUploadPart(m % 9 === 0 ? 'bob' : 'ann', part));
+    await both((store) => store.addUploadPart(m % 9 === 0 ? 'bob' : 'ann', part, limitsOf(n)));
   },
   async completeUpload({ both, uploads }, n, m) {
     const file = aFile();
-    await both((store) => store.completeUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6), file));
+    await both((store) =>
+      store.completeUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6), file, limitsOf(m)),
+    );
   },
   async cancelUpload({ both, uploads }, n, m) {
     await both((store) => store.cancelUpload('ann', pick(uploads, n) ?? '', T0 + (m % 6)));
@@ -372,6 +388,8 @@ async function observe(store: Store, { batches, endpoints }: World): Promise<unk
     stopped: (await store.findStoppedBatches('worker')).toSorted(),
     chunks: await Promise.all(chunks),
     endpoints: await store.listWebhookEndpoints('ann', undefined, 100),
+    usage: await store.readOwnerUsage('ann'),
+    owners: await store.listOwnerNames({ limit: 10 }),
     secrets: await Promise.all(endpoints.map((id) => store.getWebhookSecrets(id, T0))),
     sent: await Promise.all(endpoints.map((id) => store.listDeliveries('ann', id, undefined, 100))),
   };

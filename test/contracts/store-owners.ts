@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
-import { anOwner } from '../helpers/store-fixtures.ts';
+import { newOwner } from '../../src/engine/owner.ts';
+import { anApiKey, aFile, anOwner, hashOf } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 
 const ANN = anOwner({
@@ -28,6 +29,24 @@ export function describeOwners(it: StoreIt): void {
       const unlimited = anOwner({ name: 'ann', weight: 7 });
       await store.putOwner(unlimited);
       expect(await store.getOwner('ann')).toEqual(unlimited);
+    });
+
+    it('are listed by name: those that were set, that have keys, and that have something stored', async ({
+      store,
+    }) => {
+      await store.putOwner(newOwner('b'));
+      await store.insertApiKey(anApiKey({ owner: 'd' }), hashOf('1'));
+      await store.insertApiKey(anApiKey({ owner: 'd' }), hashOf('2'));
+      await store.insertApiKey(anApiKey({ owner: 'a', revokedAt: 1 }), hashOf('3'));
+      await store.insertFile(aFile({ owner: 'C' }));
+      await store.insertFile(aFile({ owner: 'b' }));
+      await store.insertFile(aFile({ owner: 'e', blob: { sha256: '0'.repeat(64), bytes: 0 } }));
+      const list = (limit: number, after?: string) => store.listOwnerNames({ limit, after });
+      expect(await list(4)).toEqual({ data: ['C', 'a', 'b', 'd'], hasMore: false });
+      expect(await list(3)).toEqual({ data: ['C', 'a', 'b'], hasMore: true });
+      expect(await list(3, 'b')).toEqual({ data: ['d'], hasMore: false });
+      expect(await list(1, 'aa')).toEqual({ data: ['b'], hasMore: true });
+      expect(await list(1, 'z')).toEqual({ data: [], hasMore: false });
     });
   });
 }

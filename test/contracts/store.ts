@@ -5,9 +5,11 @@ import { describeClaims } from './store-claims.ts';
 import { describeDeliveries } from './store-deliveries.ts';
 import { describeFiles } from './store-files.ts';
 import { describeLeases } from './store-leases.ts';
+import { describeLimits } from './store-limits.ts';
 import { describeLive } from './store-live.ts';
 import { describeSecondChances } from './store-second-chances.ts';
 import { describeMessageBatches } from './store-message-batches.ts';
+import { describeOwnerUsage } from './store-owner-usage.ts';
 import { describeOwners } from './store-owners.ts';
 import { describeSegments } from './store-segments.ts';
 import { describeStates } from './store-states.ts';
@@ -38,5 +40,7 @@ export function describeStoreContract(name: string, openStore: OpenStore): void 
     describeEndpointDeliveries(it);
     describeMessageBatches(it);
     describeOwners(it);
+    describeOwnerUsage(it);
+    describeLimits(it);
   });
 }

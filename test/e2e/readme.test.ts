@@ -178,6 +178,8 @@ describe('the examples of the README run as printed:', () => {
       { object: 'list', data: [{ object: 'api_key', name: 'laptop', owner: 'team-a' }] },
       { object: 'api_key', key: expect.stringMatching(/^sk-/) },
       { object: 'api_key', deleted: true },
+      { object: 'owner', id: 'team-a', limits: { requests_per_minute: 600, max_live_batches: 20 } },
+      { object: 'owner', id: 'team-a', usage: { stored_bytes: 0, queued_lines: 0, live_batches: 0 } },
       { error: { code: 'invalid_api_key' } },
     ]);
   });

@@ -10,6 +10,7 @@ import { newEventId } from '../../src/engine/event.ts';
 import type { EventType, NewEvent, PlainTarget } from '../../src/engine/event.ts';
 import { newFileId } from '../../src/engine/file.ts';
 import type { BlobRef, FileRecord } from '../../src/engine/file.ts';
+import { newOwner } from '../../src/engine/owner.ts';
 import type { Owner } from '../../src/engine/owner.ts';
 import type { BatchStep, ChunkClaim, ChunkRef, ClaimChunksQuery, Store } from '../../src/engine/ports.ts';
 
@@ -84,6 +85,7 @@ export function anApiKey(fields: Partial<ApiKey> = {}): ApiKey {
     id: newApiKeyId(),
     owner: 'ann',
     name: 'laptop',
+    requestsPerMinute: null,
     hint: 'sk-abc...wxyz',
     models: null,
     endpoints: null,
@@ -273,14 +275,7 @@ export async function readBatch(store: Store, id: string, owner = 'ann'): Promis
 
 /** An owner of whom nothing was set but these fields. */
 export function anOwner(fields: Partial<Owner> & Pick<Owner, 'name'>): Owner {
-  return {
-    weight: 1,
-    requestsPerMinute: null,
-    maxStoredBytes: null,
-    maxQueuedLines: null,
-    maxLiveBatches: null,
-    ...fields,
-  };
+  return { ...newOwner(fields.name), ...fields };
 }
 
 /** Claims chunks for `worker`, without limits but those given. */

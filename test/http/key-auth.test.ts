@@ -215,12 +215,12 @@ describe('revoking a key that is in use', () => {
     const goOn = Promise.withResolvers<void>();
     const testApp = createTestApp({
       store: (store) => ({
-        async insertFile(file) {
-          if (file.filename === 'slow.jsonl') {
+        async insertFile(...args) {
+          if (args[0].filename === 'slow.jsonl') {
             entered.resolve();
             await goOn.promise;
           }
-          await store.insertFile(file);
+          return await store.insertFile(...args);
         },
       }),
     });

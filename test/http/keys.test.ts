@@ -36,6 +36,7 @@ describe('POST /v1/admin/keys', () => {
       expires_at: now + 60,
       models: ['small'],
       endpoints: ['/v1/embeddings'],
+      requests_per_minute: 60,
     });
     expect(response.statusCode).toBe(200);
     expect(response.headers['cache-control']).toBe('no-store');
@@ -52,6 +53,7 @@ describe('POST /v1/admin/keys', () => {
       ['last_used_at', null],
       ['models', ['small']],
       ['endpoints', ['/v1/embeddings']],
+      ['requests_per_minute', 60],
       ['key', expect.stringMatching(/^sk-[\w-]{43}$/)],
     ]);
     const { key: _secret, ...told } = created;
@@ -72,6 +74,9 @@ describe('POST /v1/admin/keys', () => {
     [{ endpoints: [null] }, wrongType('endpoints.0', 'a string', 'null')],
     [{ endpoints: ['/v1/x'] }, invalidValue('endpoints.0', '/v1/x', "'/v1/embeddings'")],
     [{ expires_at: 253_402_300_800 }, aboveMaximum('expires_at', 253_402_300_799, 253_402_300_800)],
+    [{ requests_per_minute: '60' }, wrongType('requests_per_minute', 'an integer', 'a string')],
+    [{ requests_per_minute: 0 }, belowMinimum('requests_per_minute', 1, 0)],
+    [{ requests_per_minute: 1_000_001 }, aboveMaximum('requests_per_minute', 1_000_000, 1_000_001)],
     [{ expires_at: 0 }, belowMinimum('expires_at', 1_767_225_601, 0)],
     [
       { owner: 'a b' },

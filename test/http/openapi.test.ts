@@ -63,6 +63,7 @@ describe('the description of the API', () => {
       expect(described?.security, route).toEqual([{ key: [] }]);
       const errors = Object.keys(described?.responses ?? {}).filter((status) => Number(status) >= 400);
       expect(errors, route).toEqual(expect.arrayContaining(['401', '500', '503']));
+      expect(errors.includes('429'), route).toBe(!route.includes('/v1/admin/'));
       if (route.includes(':id')) expect(errors, route).toContain('404');
       for (const status of errors) {
         const schema = described?.responses[status]?.content?.['application/json']?.schema;

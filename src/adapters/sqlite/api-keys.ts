@@ -22,6 +22,7 @@ interface ApiKeyRow {
   readonly expires_at: number | null;
   readonly revoked_at: number | null;
   readonly last_used_at: number | null;
+  readonly requests_per_minute: number | null;
 }
 
 function toApiKey(row: ApiKeyRow): ApiKey {
@@ -29,6 +30,7 @@ function toApiKey(row: ApiKeyRow): ApiKey {
     id: row.id,
     owner: row.owner,
     name: row.name,
+    requestsPerMinute: row.requests_per_minute,
     hint: row.hint,
     models: toList(row.models),
     endpoints: toList(row.endpoints),
@@ -41,12 +43,14 @@ function toApiKey(row: ApiKeyRow): ApiKey {
 
 function createReads(db: Database): Pick<ApiKeyStore, ReadVerb> {
   const find = db.prepare<[string, number], ApiKeyRow>(`
-    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at
+    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at,
+      requests_per_minute
     from api_keys
     where hash = ? and revoked_at is null and (expires_at is null or expires_at > ?)
   `);
   const findByOld = db.prepare<[string, number, number], ApiKeyRow>(`
-    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at
+    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at,
+      requests_per_minute
     from api_keys
     where old_hash = ?
       and old_hash_until > ?
@@ -70,7 +74,8 @@ function createReads(db: Database): Pick<ApiKeyStore, ReadVerb> {
 
 function createGet(db: Database): (id: string) => ApiKey | null {
   const get = db.prepare<[string], ApiKeyRow>(`
-    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at
+    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at,
+      requests_per_minute
     from api_keys
     where id = ?
   `);
@@ -83,14 +88,16 @@ function createGet(db: Database): (id: string) => ApiKey | null {
 function createList(db: Database): ApiKeyStore['listApiKeys'] {
   const findSeq = db.prepare<[string], number>('select seq from api_keys where id = ?').pluck();
   const ofAll = db.prepare<[number, number], ApiKeyRow>(`
-    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at
+    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at,
+      requests_per_minute
     from api_keys
     where seq < ?
     order by seq desc
     limit ?
   `);
   const ofOwner = db.prepare<[string, number, number], ApiKeyRow>(`
-    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at
+    select id, owner, name, hint, models, endpoints, created_at, expires_at, revoked_at, last_used_at,
+      requests_per_minute
     from api_keys
     where owner = ? and seq < ?
     order by seq desc
@@ -107,10 +114,12 @@ function createList(db: Database): ApiKeyStore['listApiKeys'] {
 function createWrites(db: Database): Omit<ApiKeyStore, ReadVerb> {
   const insert = db.prepare(`
     insert into api_keys (
-      id, owner, name, hint, hash, models, endpoints, created_at, expires_at, revoked_at, last_used_at
+      id, owner, name, hint, hash, models, endpoints, created_at, expires_at, revoked_at, last_used_at,
+      requests_per_minute
     )
     values (
-      :id, :owner, :name, :hint, :hash, :models, :endpoints, :createdAt, :expiresAt, :revokedAt, :lastUsedAt
+      :id, :owner, :name, :hint, :hash, :models, :endpoints, :createdAt, :expiresAt, :revokedAt, :lastUsedAt,
+      :requestsPerMinute
     )
   `);
   const revoke = db.prepare<[number, string]>(

@@ -2,9 +2,11 @@ import type { Database } from 'better-sqlite3';
 import { canTransition, isTerminal } from '../../engine/batch.ts';
 import type { Batch, BatchFormat, BatchStatus } from '../../engine/batch.ts';
 import type { NewEvent } from '../../engine/event.ts';
+import type { Inserted, OwnerLimits } from '../../engine/owner.ts';
 import type { CancelResult, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
+import type { Room } from './owner-usage.ts';
 import { fromList } from './rows.ts';
 import { transaction } from './transaction.ts';
 
@@ -13,9 +15,15 @@ export type BatchVerbs = Pick<
   'createBatch' | 'getBatch' | 'listBatches' | 'cancelBatch' | 'isBatchLive' | 'expireBatches'
 >;
 
+interface BatchParts {
+  readonly reader: BatchReader;
+  readonly insertEvent: InsertEvent;
+  readonly room: Room;
+}
+
 /** What clients do with batches, and what needs no lease. */
-export function createBatchVerbs(db: Database, reader: BatchReader, insertEvent: InsertEvent): BatchVerbs {
-  const create = createCreateBatch(db, insertEvent);
+export function createBatchVerbs(db: Database, { reader, insertEvent, room }: BatchParts): BatchVerbs {
+  const create = createCreateBatch(db, { insertEvent, room });
   const cancel = createCancelBatch(db, reader);
   const find = db
     .prepare<[string, string], number>('select seq from batches where id = ? and owner = ?')
@@ -28,7 +36,7 @@ export function createBatchVerbs(db: Database, reader: BatchReader, insertEvent:
   `);
 
   return {
-    createBatch: async (batch, event) => create(batch, event),
+    createBatch: async (batch, event, limits) => create(batch, event, limits),
     getBatch: async (owner, id) => {
       const seq = find.get(id, owner);
       return seq === undefined ? null : reader.read(seq);
@@ -43,22 +51,26 @@ export function createBatchVerbs(db: Database, reader: BatchReader, insertEvent:
   };
 }
 
-/** Inserts a batch and its event. */
+/** Inserts a batch and its event, where its owner has room for it. */
+export type CreateBatch = (batch: Batch, event: NewEvent, limits: OwnerLimits | undefined) => Inserted;
+
 export function createCreateBatch(
   db: Database,
-  insertEvent: InsertEvent,
-): (batch: Batch, event: NewEvent) => void {
+  { insertEvent, room }: Omit<BatchParts, 'reader'>,
+): CreateBatch {
   const insert = db.prepare(`
     insert into batches (
       id, owner, endpoint, input_file_id, completion_window, status, metadata, priority, webhook_url,
-      output_expires_after_seconds, allowed_models, created_at, expires_at, format, total
+      output_expires_after_seconds, allowed_models, created_at, expires_at, format, total, lines_left
     )
     values (
       :id, :owner, :endpoint, :inputFileId, :completionWindow, 'validating', :metadata, :priority, :webhookUrl,
-      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt, :format, :total
+      :outputExpiresAfterSeconds, :allowedModels, :createdAt, :expiresAt, :format, :total, :total
     )
   `);
-  return transaction(db, (batch: Batch, event: NewEvent) => {
+  return transaction(db, (batch: Batch, event: NewEvent, limits: OwnerLimits | undefined): Inserted => {
+    const over = room.batch(batch.owner, limits, batch.counts.total);
+    if (over !== null) return over;
     insert.run({
       id: batch.id,
       owner: batch.owner,
@@ -76,6 +88,7 @@ export function createCreateBatch(
       total: batch.counts.total,
     });
     insertEvent(event);
+    return { kind: 'ok' };
   });
 }
 

@@ -1,6 +1,8 @@
 import type { Database } from 'better-sqlite3';
 import type { FileRecord } from '../../engine/file.ts';
+import type { Inserted, OwnerLimits } from '../../engine/owner.ts';
 import type { DeleteFileResult, FileQuery, Store } from '../../engine/ports.ts';
+import type { Room } from './owner-usage.ts';
 import { toBlob, toFile } from './rows.ts';
 import type { BlobRow, FileRow } from './rows.ts';
 import { transaction } from './transaction.ts';
@@ -24,12 +26,21 @@ export function createInsertFile(db: Database): InsertFile {
 }
 
 /** Uploaded and produced files. */
-export function createFileVerbs(db: Database, insertFile: InsertFile): FileVerbs {
+export function createFileVerbs(
+  db: Database,
+  { insertFile, room }: { readonly insertFile: InsertFile; readonly room: Room },
+): FileVerbs {
   const get = db.prepare<[string, string, number], FileRow>(`
     select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
     from files
     where id = ? and owner = ? and (expires_at is null or expires_at > ?)
   `);
+  const insertWithin = transaction(db, (file: FileRecord, limits: OwnerLimits | undefined): Inserted => {
+    const over = room.bytes(file.owner, limits, file.blob.bytes);
+    if (over !== null) return over;
+    insertFile(file);
+    return { kind: 'ok' };
+  });
   const deleteFile = createDeleteFile(db);
   const expire = db.prepare<[number, number], BlobRow>(`
     delete from files
@@ -64,7 +75,7 @@ export function createFileVerbs(db: Database, insertFile: InsertFile): FileVerbs
     .pluck();
 
   return {
-    insertFile: async (file) => insertFile(file),
+    insertFile: async (file, limits) => insertWithin(file, limits),
     getFile: async (owner, id, now) => {
       const row = get.get(id, owner, now);
       return row === undefined ? null : toFile(row);

@@ -16,6 +16,7 @@ import { createLeaseVerbs } from './leases.ts';
 import { createLiveVerbs } from './live.ts';
 import { createMessageBatchVerbs } from './message-batches.ts';
 import { openDatabase } from './open.ts';
+import { createRoom } from './owner-usage.ts';
 import { createOwnerVerbs } from './owners.ts';
 import { createReserve } from './reserve.ts';
 import type { Reserve } from './reserve.ts';
@@ -38,15 +39,17 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
   const reader = createBatchReader(db);
   const insertFile = createInsertFile(db);
   const insertEvent = createInsertEvent(db);
+  const room = createRoom(db);
+  const insertBatch = createCreateBatch(db, { insertEvent, room });
   const probe = db.prepare('select count(*) from migrations');
 
   const group = createCommitGroup(db);
   const trim = createTrim(db);
   const { reads, writes } = splitVerbs({
-    ...createFileVerbs(db, insertFile),
-    ...createUploadVerbs(db, insertFile),
-    ...createBatchVerbs(db, reader, insertEvent),
-    ...createStepVerbs(db, reader, insertEvent),
+    ...createFileVerbs(db, { insertFile, room }),
+    ...createUploadVerbs(db, { insertFile, room }),
+    ...createBatchVerbs(db, { reader, insertEvent, room }),
+    ...createStepVerbs(db, { reader, insertEvent, room }),
     ...createFinishVerb(db, { reader, insertFile, insertEvent }),
     ...createChunkVerbs(db),
     ...createClaimVerbs(db),
@@ -54,7 +57,7 @@ export function openSqliteStore({ path }: { readonly path: string }): Store {
     ...createLeaseVerbs(db),
     ...createDeliveryVerbs(db),
     ...createLiveVerbs(db),
-    ...createSecondChanceVerbs(db, { insertBatch: createCreateBatch(db, insertEvent), insertFile }),
+    ...createSecondChanceVerbs(db, { insertBatch, insertFile, room }),
     ...createApiKeyVerbs(db),
     ...createEndpointReads(db),
     ...createEndpointWrites(db),
@@ -132,6 +135,8 @@ const READS = [
   'listBatchesBefore',
   'getBatchFormat',
   'getOwner',
+  'listOwnerNames',
+  'readOwnerUsage',
 ] as const satisfies readonly (keyof Verbs)[];
 type ReadVerb = (typeof READS)[number];
 

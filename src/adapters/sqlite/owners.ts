@@ -1,6 +1,7 @@
 import type { Database } from 'better-sqlite3';
 import type { Owner } from '../../engine/owner.ts';
-import type { OwnerStore } from '../../engine/owner-store.ts';
+import type { OwnerQuery, OwnerStore } from '../../engine/owner-store.ts';
+import { createReadUsage } from './owner-usage.ts';
 
 interface OwnerRow {
   readonly owner: string;
@@ -18,6 +19,7 @@ export function createOwnerVerbs(db: Database): OwnerStore {
     from owners
     where owner = ?
   `);
+  const usage = createReadUsage(db);
   const put = db.prepare<[Owner]>(`
     insert into owners (owner, weight, requests_per_minute, max_stored_bytes, max_queued_lines, max_live_batches)
     values (:name, :weight, :requestsPerMinute, :maxStoredBytes, :maxQueuedLines, :maxLiveBatches)
@@ -34,6 +36,22 @@ export function createOwnerVerbs(db: Database): OwnerStore {
       return row === undefined ? null : toOwner(row);
     },
     putOwner: async (owner) => void put.run(owner),
+    listOwnerNames: createListNames(db),
+    readOwnerUsage: async (name) => ({ storedBytes: usage.storedBytes(name), ...usage.batches(name) }),
+  };
+}
+
+/** Three places may know an owner; each gives the first names of its own. */
+function createListNames(db: Database): OwnerStore['listOwnerNames'] {
+  const places = [
+    'select owner from owners where owner > ? order by owner limit ?',
+    'select owner from owner_usage where owner > ? and stored_bytes > 0 order by owner limit ?',
+    'select distinct owner from api_keys where owner > ? order by owner limit ?',
+  ].map((text) => db.prepare<[string, number], string>(text).pluck());
+  return async ({ after = '', limit }: OwnerQuery) => {
+    const names = new Set(places.flatMap((place) => place.all(after, limit + 1)));
+    const sorted = [...names].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+    return { data: sorted.slice(0, limit), hasMore: sorted.length > limit };
   };
 }
 

@@ -1,7 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import { isTerminal } from '../../engine/batch.ts';
 import type { Batch, BatchStatus } from '../../engine/batch.ts';
-import type { NewEvent } from '../../engine/event.ts';
 import type {
   BatchSubmission,
   DeleteBatchResult,
@@ -9,13 +8,16 @@ import type {
   SecondChancesStore,
   SubmitResult,
 } from '../../engine/ports.ts';
+import type { CreateBatch } from './batches.ts';
 import type { InsertFile } from './files.ts';
+import type { Room } from './owner-usage.ts';
 import { transaction } from './transaction.ts';
 
 interface SecondChanceParts {
   /** Inserts a batch with its event, within the caller's transaction. */
-  readonly insertBatch: (batch: Batch, event: NewEvent) => void;
+  readonly insertBatch: CreateBatch;
   readonly insertFile: InsertFile;
+  readonly room: Room;
 }
 
 /** Removal of batches, and creates that may be repeated. */
@@ -73,19 +75,23 @@ function createFindSubmission(db: Database): FindSubmission {
 function createSubmitBatch(
   db: Database,
   find: FindSubmission,
-  { insertBatch, insertFile }: SecondChanceParts,
+  { insertBatch, insertFile, room }: SecondChanceParts,
 ): (submission: BatchSubmission) => SubmitResult {
   // A key that is there all the same is forgotten: `find` did not see it.
   const remember = db.prepare<[string, string, string, string, number]>(`
     insert or replace into idempotency_keys (owner, key, fingerprint, batch, created_at)
     values (?, ?, ?, ?, ?)
   `);
-  return transaction(db, ({ batch, event, inputFile, once, forgetUntil }: BatchSubmission): SubmitResult => {
+  return transaction(db, (submission: BatchSubmission): SubmitResult => {
+    const { batch, event, inputFile, once, forgetUntil, limits } = submission;
     const { owner, createdAt } = batch;
     const remembered = once === null ? null : find(owner, once.key, forgetUntil);
     if (remembered !== null) return { kind: 'known', remembered };
+    const over = room.bytes(owner, limits, inputFile?.blob.bytes ?? 0);
+    if (over !== null) return over;
+    const inserted = insertBatch(batch, event, limits);
+    if (inserted.kind === 'over_limit') return inserted;
     if (inputFile !== null) insertFile(inputFile);
-    insertBatch(batch, event);
     if (once !== null) remember.run(owner, once.key, once.fingerprint, JSON.stringify(batch), createdAt);
     return { kind: 'created' };
   });

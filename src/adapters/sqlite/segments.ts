@@ -44,8 +44,12 @@ function createCommitSegments(db: Database): (segments: readonly NewSegment[], n
   `);
   const record = createRecordSegment(db);
   const endChunk = createEndChunk(db);
+  const countDown = db.prepare<[number, number]>(
+    'update batches set lines_left = lines_left - ? where seq = ?',
+  );
 
-  function commitOne(segment: NewSegment, now: number): Fenced {
+  /** Adds the lines that it finishes to `finishedOf`, by batch. */
+  function commitOne(segment: NewSegment, now: number, finishedOf: Map<number, number>): Fenced {
     const chunk = find.get(segment.batchId, segment.chunkNumber, segment.epoch);
     if (chunk === undefined) return 'lost';
     const { places } = segment.lines;
@@ -54,13 +58,17 @@ function createCommitSegments(db: Database): (segments: readonly NewSegment[], n
     // Fewer bits than lines: one of them was done already.
     if (countDone(done, chunk.line_count) !== finished) return 'lost';
     record(chunk.batch, segment, done);
+    finishedOf.set(chunk.batch, (finishedOf.get(chunk.batch) ?? 0) + places.length);
     if (finished === chunk.line_count) endChunk(chunk.batch, segment.chunkNumber, now);
     return 'ok';
   }
 
-  return transaction(db, (segments: readonly NewSegment[], now: number) =>
-    segments.map((segment) => commitOne(segment, now)),
-  );
+  return transaction(db, (segments: readonly NewSegment[], now: number) => {
+    const finishedOf = new Map<number, number>();
+    const fenced = segments.map((segment) => commitOne(segment, now, finishedOf));
+    for (const [batch, lines] of finishedOf) countDown.run(lines, batch);
+    return fenced;
+  });
 }
 
 /** Writes the segment's row, and its lines and tokens to its chunk. */

@@ -4,9 +4,11 @@ import type { BatchStatus } from '../../engine/batch.ts';
 import { newDoneBits } from '../../engine/chunk.ts';
 import { createOwnerTurns } from '../../engine/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owner-turns.ts';
+import type { OverLimit } from '../../engine/owner.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
+import type { Room } from './owner-usage.ts';
 import { transaction } from './transaction.ts';
 
 export type StepVerbs = Pick<Store, 'claimBatchStep' | 'releaseBatchStep' | 'startBatch' | 'failBatch'>;
@@ -14,6 +16,7 @@ export type StepVerbs = Pick<Store, 'claimBatchStep' | 'releaseBatchStep' | 'sta
 /** A batch whose step is held. */
 export interface HeldBatch {
   readonly seq: number;
+  readonly owner: string;
   readonly status: BatchStatus;
   readonly ending: 'completed' | 'expired' | null;
 }
@@ -23,22 +26,28 @@ export type FindHeld = (batchId: string, epoch: number) => HeldBatch | undefined
 
 export function createFindHeld(db: Database): FindHeld {
   const find = db.prepare<[string, number], HeldBatch>(`
-    select seq, status, ending
+    select seq, owner, status, ending
     from batches
     where id = ? and step_epoch = ? and step_worker is not null
   `);
   return (batchId, epoch) => find.get(batchId, epoch);
 }
 
+interface StepParts {
+  readonly reader: BatchReader;
+  readonly insertEvent: InsertEvent;
+  readonly room: Room;
+}
+
 /** The steps of a batch's life up to its start; `finish.ts` has the last one. */
-export function createStepVerbs(db: Database, reader: BatchReader, insertEvent: InsertEvent): StepVerbs {
+export function createStepVerbs(db: Database, { reader, insertEvent, room }: StepParts): StepVerbs {
   const claim = createClaimStep(db, reader);
   const release = db.prepare<[string, number]>(`
     update batches
     set step_worker = null
     where id = ? and step_epoch = ? and step_worker is not null
   `);
-  const start = createStartBatch(db, insertEvent);
+  const start = createStartBatch(db, insertEvent, room);
   const fail = createFailBatch(db, insertEvent);
 
   return {
@@ -130,13 +139,17 @@ function createFreeStep(db: Database): (seq: number) => void {
 
 type Start = Parameters<Store['startBatch']>[0];
 
-function createStartBatch(db: Database, insertEvent: InsertEvent): (start: Start) => Fenced {
+function createStartBatch(
+  db: Database,
+  insertEvent: InsertEvent,
+  room: Room,
+): (start: Start) => Fenced | OverLimit {
   const findHeld = createFindHeld(db);
   const freeStep = createFreeStep(db);
   const setStarted = db.prepare(`
     update batches
     set status = 'in_progress', in_progress_at = max(:now, created_at), step_worker = null, model = :model,
-      input_sha256 = :sha256, input_bytes = :bytes, total = :total, chunks_left = :chunks
+      input_sha256 = :sha256, input_bytes = :bytes, total = :total, lines_left = :total, chunks_left = :chunks
     where seq = :seq
   `);
   const insertChunk = db.prepare<[number, number, string, number, number, number, Uint8Array]>(`
@@ -147,15 +160,18 @@ function createStartBatch(db: Database, insertEvent: InsertEvent): (start: Start
     'insert into line_indexes (batch, chunk, line_index) values (?, ?, ?)',
   );
 
-  return transaction(db, ({ batchId, epoch, now, input, model, chunks, event }: Start): Fenced => {
+  return transaction(db, (start: Start): Fenced | OverLimit => {
+    const { batchId, epoch, now, input, model, chunks, event, limits } = start;
     const held = findHeld(batchId, epoch);
     if (held === undefined) return 'lost';
-    const { seq, status } = held;
+    const { seq, status, owner } = held;
     if (!canTransition(status, 'in_progress')) {
       freeStep(seq);
       return 'lost';
     }
     const total = chunks.reduce((sum, chunk) => sum + chunk.lineCount, 0);
+    const over = room.lines(owner, limits, total);
+    if (over !== null) return over;
     setStarted.run({ seq, now, model, ...input, total, chunks: chunks.length });
     for (const { number, model, lineCount, firstLine, bytes, index } of chunks) {
       insertChunk.run(seq, number, model, lineCount, firstLine, bytes, newDoneBits(lineCount));

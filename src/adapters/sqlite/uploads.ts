@@ -1,9 +1,11 @@
 import type { Database } from 'better-sqlite3';
 import type { BlobRef, FileRecord, UploadPurpose } from '../../engine/file.ts';
+import type { Inserted, OverLimit, OwnerLimits } from '../../engine/owner.ts';
 import { MAX_PARTS } from '../../engine/upload.ts';
 import type { UploadPart, UploadRecord, UploadStatus } from '../../engine/upload.ts';
 import type { AddPartResult, UploadChange, UploadStore } from '../../engine/upload-store.ts';
 import type { InsertFile } from './files.ts';
+import type { Room } from './owner-usage.ts';
 import { toBlob } from './rows.ts';
 import type { BlobRow } from './rows.ts';
 import { transaction } from './transaction.ts';
@@ -45,11 +47,16 @@ function toUpload(row: UploadRow, now: number): UploadRecord {
   };
 }
 
+interface UploadParts {
+  readonly insertFile: InsertFile;
+  readonly room: Room;
+}
+
 /** Files that come in parts. */
-export function createUploadVerbs(db: Database, insertFile: InsertFile): UploadStore {
+export function createUploadVerbs(db: Database, { insertFile, room }: UploadParts): UploadStore {
   const find = createFindUpload(db);
-  const add = createAddPart(db, find);
-  const complete = createCompleteUpload(db, find, insertFile);
+  const add = createAddPart(db, find, room);
+  const complete = createCompleteUpload(db, find, { insertFile, room });
   const cancel = createCancelUpload(db, find);
   const removeParts = createRemoveParts(db);
   const insert = db.prepare(`
@@ -60,6 +67,12 @@ export function createUploadVerbs(db: Database, insertFile: InsertFile): UploadS
       :id, :owner, :filename, :purpose, :bytes, :expiresAfterSeconds, :createdAt, :expiresAt, :status, :fileId
     )
   `);
+  const insertWithin = transaction(db, (upload: UploadRecord, limits: OwnerLimits | undefined): Inserted => {
+    const over = room.bytes(upload.owner, limits, upload.bytes);
+    if (over !== null) return over;
+    insert.run(upload);
+    return { kind: 'ok' };
+  });
   const parts = db.prepare<[string], PartRow>(`
     select p.id, p.sha256, p.bytes, p.created_at
     from uploads u
@@ -76,19 +89,17 @@ export function createUploadVerbs(db: Database, insertFile: InsertFile): UploadS
   const purge = db.prepare<[number]>('delete from uploads where ended_at < ? and parts = 0');
 
   return {
-    insertUpload: async (upload) => {
-      insert.run(upload);
-    },
+    insertUpload: async (upload, limits) => insertWithin(upload, limits),
     getUpload: async (owner, id, now) => {
       const row = find(owner, id);
       return row === undefined ? null : toUpload(row, now);
     },
-    addUploadPart: async (owner, part) => add(owner, part),
+    addUploadPart: async (owner, part, limits) => add(owner, part, limits),
     readUploadParts: async (uploadId) =>
       parts.all(uploadId).map((row): UploadPart => {
         return { id: row.id, uploadId, blob: toBlob(row), createdAt: row.created_at };
       }),
-    completeUpload: async (owner, id, now, file) => complete(owner, id, now, file),
+    completeUpload: async (owner, id, now, file, limits) => complete(owner, { id, now, file, limits }),
     cancelUpload: async (owner, id, now) => cancel(owner, id, now),
     expireUploads: async (before, limit) => expire.run(before, limit).changes,
     removeUploadParts: async (limit) => removeParts(limit),
@@ -109,7 +120,11 @@ function createFindUpload(db: Database): FindUpload {
   return (owner, id) => find.get(id, owner);
 }
 
-function createAddPart(db: Database, find: FindUpload): (owner: string, part: UploadPart) => AddPartResult {
+function createAddPart(
+  db: Database,
+  find: FindUpload,
+  room: Room,
+): (owner: string, part: UploadPart, limits: OwnerLimits | undefined) => AddPartResult {
   const findEqual = db
     .prepare<[number, string], number>(
       'select exists (select 1 from upload_parts where upload = ? and sha256 = ?)',
@@ -122,34 +137,51 @@ function createAddPart(db: Database, find: FindUpload): (owner: string, part: Up
     'update uploads set parts = parts + 1, part_bytes = part_bytes + ? where seq = ?',
   );
 
-  return transaction(db, (owner: string, { id, uploadId, blob, createdAt }: UploadPart): AddPartResult => {
-    const row = find(owner, uploadId);
-    if (row === undefined) return { kind: 'missing' };
-    const upload = toUpload(row, createdAt);
-    if (upload.status !== 'pending') return { kind: 'refused', upload };
-    const added = findEqual.get(row.seq, blob.sha256) === 1 ? 0 : blob.bytes;
-    if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
-      return { kind: 'full', upload, parts: row.parts, partBytes: row.part_bytes };
-    }
-    insert.run(id, row.seq, blob.sha256, blob.bytes, createdAt);
-    count.run(added, row.seq);
-    return { kind: 'ok', upload };
-  });
+  return transaction(
+    db,
+    (owner: string, part: UploadPart, limits: OwnerLimits | undefined): AddPartResult => {
+      const { id, uploadId, blob, createdAt } = part;
+      const row = find(owner, uploadId);
+      if (row === undefined) return { kind: 'missing' };
+      const upload = toUpload(row, createdAt);
+      if (upload.status !== 'pending') return { kind: 'refused', upload };
+      const added = findEqual.get(row.seq, blob.sha256) === 1 ? 0 : blob.bytes;
+      if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
+        return { kind: 'full', upload, parts: row.parts, partBytes: row.part_bytes };
+      }
+      const over = room.bytes(owner, limits, added);
+      if (over !== null) return over;
+      insert.run(id, row.seq, blob.sha256, blob.bytes, createdAt);
+      count.run(added, row.seq);
+      return { kind: 'ok', upload };
+    },
+  );
+}
+
+interface Completion {
+  readonly id: string;
+  readonly now: number;
+  readonly file: FileRecord;
+  readonly limits: OwnerLimits | undefined;
 }
 
 function createCompleteUpload(
   db: Database,
   find: FindUpload,
-  insertFile: InsertFile,
-): (owner: string, id: string, now: number, file: FileRecord) => UploadChange {
+  { insertFile, room }: UploadParts,
+): (owner: string, completion: Completion) => UploadChange | OverLimit {
   const setCompleted = db.prepare<[string, number, number]>(
     `update uploads set status = 'completed', file_id = ?, ended_at = ? where seq = ?`,
   );
-  return transaction(db, (owner: string, id: string, now: number, file: FileRecord): UploadChange => {
+  return transaction(db, (owner: string, completion: Completion): UploadChange | OverLimit => {
+    const { id, now, file, limits } = completion;
     const row = find(owner, id);
     if (row === undefined) return { kind: 'missing' };
     const upload = toUpload(row, now);
     if (upload.status !== 'pending') return { kind: 'refused', upload };
+    // The parts are no longer counted then.
+    const over = room.bytes(owner, limits, file.blob.bytes - row.part_bytes);
+    if (over !== null) return over;
     insertFile(file);
     setCompleted.run(file.id, file.createdAt, row.seq);
     return { kind: 'ok', upload: { ...upload, status: 'completed', fileId: file.id } };

@@ -30,9 +30,10 @@ export async function createRoute(scope: FastifyInstance, options: CreateRouteOp
   // The body is taken for JSON whatever it claims to be, and read by the handler.
   scope.removeAllContentTypeParsers();
   scope.addContentTypeParser('*', (_request, payload: IncomingMessage, done) => done(null, payload));
-  const onRequest = async ({ headers }: FastifyRequest): Promise<void> => {
+  const onRequest = async ({ headers, owner }: FastifyRequest): Promise<void> => {
     delete headers['content-type'];
     if (Number(headers['content-length'] ?? 0) > limits.maxBytes) throw bodyTooLarge(limits.maxBytes);
+    await engine.owners.checkRoom(owner, { storedBytes: 1, queuedLines: 1, liveBatches: 1 });
   };
   scope.post('/v1/messages/batches', { onRequest }, async (request) =>
     toMessageBatchObject(
@@ -56,7 +57,7 @@ async function createMessageBatch(
     maxLineBytes: settings.maxLineBytes,
     refusesModel: (model) => upstream.refuses(model),
   });
-  const upload = await engine.files.receive(lines.bytes);
+  const upload = await engine.files.receive(lines.bytes, { owner });
   return await engine.batches.createOver(upload, {
     owner,
     filename: 'message_batch.jsonl',

@@ -71,13 +71,13 @@ export const batchOperations: Operations = {
     headers: idempotent,
     body: retryBatchBody,
     answer: batchObject,
-    errors: [400, 403, 404, 409, 429, 507],
+    errors: [400, 403, 404, 409, 507],
   },
   'POST /v1/batches/validate': {
     summary: 'Check an input file without running it',
     description: 'All faults, the models, and an estimate of the tokens from a sample of the lines.',
     body: validateBatchBody,
     answer: validationObject,
-    errors: [400, 404, 429],
+    errors: [400, 404],
   },
 };

@@ -9,7 +9,7 @@ export const fileOperations: Operations = {
       'Parts may come in any order. A file with purpose `batch` expires after 30 days unless told otherwise.',
     form: uploadForm.extend({ file: bytes }),
     answer: fileObject,
-    errors: [400, 413, 507],
+    errors: [400, 403, 413, 507],
   },
   'GET /v1/files': {
     summary: 'List files',

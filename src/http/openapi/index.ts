@@ -10,19 +10,20 @@ import { findOperation, tags } from './operations.ts';
 
 const DOCS = '/docs';
 
-/** Refusals that any route with a key may answer. */
-const COMMON_ERRORS = [401, 500, 503];
+/** Refusals that any route with a key may answer; requests of administrators as such are not counted. */
+const COMMON_ERRORS = [401, 429, 500, 503];
+const ADMIN_ERRORS = COMMON_ERRORS.filter((status) => status !== 429);
 
 const MEANINGS: Readonly<Record<number, string>> = {
   400: 'What was sent is not acceptable; `param` names the field.',
   401: 'No key, or a wrong one.',
-  403: 'The key may not do this.',
+  403: 'The key may not do this, or its owner has used up what it may store.',
   404: 'There is no such thing, or it belongs to somebody else.',
   409: 'Its state does not allow it; trying again does not help.',
   410: 'It has expired.',
   413: 'Larger than a limit, which the message names.',
   416: 'The range lies outside the file.',
-  429: 'Too many at a time; `Retry-After` says when to try again.',
+  429: 'Too many at a time, or more than a limit of the owner or the key allows; `Retry-After` says when to try again, unless `x-should-retry` is false.',
   500: 'Unexpected; the log tells more under the `x-request-id`.',
   503: 'Storage fails, or the service is starting or stopping. Try again later.',
   507: 'The disk is full.',
@@ -95,10 +96,15 @@ function schemaOf(operation: Operation & { readonly tag: string }, route: RouteO
     response: {
       200: answerOf(answer),
       ...Object.fromEntries(
-        [...(isPublic ? [] : COMMON_ERRORS), ...errors].map((status) => [status, errorOf(status, envelope)]),
+        [...commonErrors(route), ...errors].map((status) => [status, errorOf(status, envelope)]),
       ),
     },
   };
+}
+
+function commonErrors({ url, config }: RouteOptions): readonly number[] {
+  if (config?.public === true) return [];
+  return url.startsWith('/v1/admin/') ? ADMIN_ERRORS : COMMON_ERRORS;
 }
 
 function answerOf(answer: Operation['answer']): object {

@@ -15,7 +15,7 @@ export const messageOperations: Operations = {
       'Anthropic’s batch API on the same engine: up to 100,000 requests or 256 MB inline, read as a stream.',
     body: z.object({ requests: z.array(z.object({ custom_id: z.string(), params: z.looseObject({}) })) }),
     answer: messageBatchObject,
-    errors: [400, 413, 507],
+    errors: [400, 403, 413, 507],
   },
   'GET /v1/messages/batches': {
     summary: 'List Message Batches',

@@ -153,6 +153,27 @@ export const keyObject = z.strictObject({
   last_used_at: seconds.nullable(),
   models: z.array(z.string()).nullable(),
   endpoints: z.array(z.string()).nullable(),
+  requests_per_minute: z.int().min(1).nullable(),
+});
+
+const ownerLimits = z.strictObject({
+  requests_per_minute: z.int().min(1).nullable(),
+  max_stored_bytes: z.int().min(0).nullable(),
+  max_queued_lines: z.int().min(0).nullable(),
+  max_live_batches: z.int().min(0).nullable(),
+});
+
+export const ownerObject = z.strictObject({
+  object: z.literal('owner'),
+  id: z.string(),
+  weight: z.int().min(1).max(1000),
+  ...ownerLimits.shape,
+  limits: ownerLimits,
+  usage: z.strictObject({
+    stored_bytes: z.int().min(0),
+    queued_lines: z.int().min(0),
+    live_batches: z.int().min(0),
+  }),
 });
 
 export const secretKeyObject = keyObject.extend({ key: z.string().startsWith('sk-') });

@@ -6,6 +6,7 @@ import { batchOperations } from './batches.ts';
 import { fileOperations } from './files.ts';
 import { keyOperations } from './keys.ts';
 import { messageOperations } from './messages.ts';
+import { ownerOperations } from './owners.ts';
 import type { Operation, Operations } from './operation.ts';
 import { serviceOperations } from './service.ts';
 import { uploadOperations } from './uploads.ts';
@@ -18,6 +19,7 @@ const topics: Readonly<Record<string, Operations>> = {
   'Message Batches': messageOperations,
   Webhooks: webhookOperations,
   Keys: keyOperations,
+  Owners: ownerOperations,
   Service: serviceOperations,
 };
 

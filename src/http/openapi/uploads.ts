@@ -9,14 +9,14 @@ export const uploadOperations: Operations = {
     description: 'Expires after an hour.',
     body: createUploadBody,
     answer: uploadObject,
-    errors: [400],
+    errors: [400, 403],
   },
   'POST /v1/uploads/:id/parts': {
     summary: 'Add a part',
     description: '64 MiB at the most; in parallel where you like.',
     form: z.object({ data: bytes }),
     answer: uploadPartObject,
-    errors: [400, 404, 410, 507],
+    errors: [400, 403, 404, 410, 507],
   },
   'POST /v1/uploads/:id/complete': {
     summary: 'Make the parts a file',
@@ -24,7 +24,7 @@ export const uploadOperations: Operations = {
       'In the order of `part_ids`. Their bytes must be as many as were declared, and have this `md5` where it is given.',
     body: completeUploadBody,
     answer: uploadObject,
-    errors: [400, 404, 410, 507],
+    errors: [400, 403, 404, 410, 507],
   },
   'POST /v1/uploads/:id/cancel': {
     summary: 'Give an upload up',

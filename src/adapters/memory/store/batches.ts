@@ -9,6 +9,7 @@ import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';
 import { sharesOf } from './owners.ts';
+import { refuseBatch, refuseLines } from './owner-usage.ts';
 import { findBatch, liveBatch, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';
 
@@ -33,7 +34,12 @@ export function oldestFirst(state: StoreState, owner: string, format: BatchForma
 
 export function createBatchVerbs(state: StoreState): BatchVerbs {
   return {
-    createBatch: async (batch, event) => insertBatch(state, batch, event),
+    async createBatch(batch, event, limits) {
+      const over = refuseBatch(state, batch.owner, batch.counts.total, limits);
+      if (over !== null) return over;
+      insertBatch(state, batch, event);
+      return { kind: 'ok' };
+    },
     async getBatch(owner, id) {
       const found = findBatch(state, owner, id);
       return found === undefined ? null : liveBatch(found);
@@ -113,10 +119,15 @@ export function createStepVerbs(state: StoreState): StepVerbs {
       held.stepHeld = false;
       return 'ok';
     },
-    async startBatch({ batchId, epoch, now, input, model, chunks, event }) {
+    async startBatch({ batchId, epoch, now, input, model, chunks, event, limits }) {
+      const total = chunks.reduce((sum, chunk) => sum + chunk.lineCount, 0);
+      const found = findHeld(batchId, epoch);
+      if (found?.batch.status === 'validating') {
+        const over = refuseLines(state, found.batch.owner, total, limits);
+        if (over !== null) return over;
+      }
       const held = endPrepare(batchId, epoch);
       if (held === undefined) return 'lost';
-      const total = chunks.reduce((sum, chunk) => sum + chunk.lineCount, 0);
       const counts = { total, completed: 0, failed: 0 };
       held.batch = {
         ...held.batch,

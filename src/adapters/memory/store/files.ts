@@ -1,6 +1,7 @@
 import { isTerminal } from '../../../engine/batch.ts';
 import type { FileRecord } from '../../../engine/file.ts';
 import type { Page, Store } from '../../../engine/ports.ts';
+import { refuseBytes } from './owner-usage.ts';
 import type { StoreState } from './state.ts';
 
 export type FileVerbs = Pick<
@@ -23,7 +24,12 @@ export function createFileVerbs(state: StoreState): FileVerbs {
   }
 
   return {
-    insertFile: async (file) => insertFiles(state, [file]),
+    async insertFile(file, limits) {
+      const over = refuseBytes(state, file.owner, file.blob.bytes, limits);
+      if (over !== null) return over;
+      insertFiles(state, [file]);
+      return { kind: 'ok' };
+    },
     getFile: async (owner, id, now) => find(owner, id, now) ?? null,
     async listFiles({ owner, purpose, order, after, limit, now }) {
       if (after !== undefined && find(owner, after, now) === undefined) return null;

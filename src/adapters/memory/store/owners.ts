@@ -1,5 +1,7 @@
 import type { OwnerShare } from '../../../engine/owner-turns.ts';
 import type { OwnerStore } from '../../../engine/owner-store.ts';
+import { page } from './files.ts';
+import { storedBytesOf, usageOfBatches } from './owner-usage.ts';
 import type { BatchState, StoreState } from './state.ts';
 
 /** Owners in memory. */
@@ -9,6 +11,22 @@ export function createOwnerVerbs(state: StoreState): OwnerStore {
     putOwner: async (owner) => {
       state.owners.set(owner.name, owner);
     },
+    async listOwnerNames({ after = '', limit }) {
+      const uploads = [...state.uploads.values()].map(({ upload }) => upload);
+      const storers = new Set([...state.files.values(), ...uploads].map(({ owner }) => owner));
+      const stored = [...storers].filter((owner) => storedBytesOf(state, owner) > 0);
+      const keys = [...state.apiKeys.values()].map(({ key }) => key.owner);
+      const names = [...new Set([...state.owners.keys(), ...stored, ...keys])];
+      const sorted = names.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
+      return page(
+        sorted.filter((name) => Buffer.compare(Buffer.from(name), Buffer.from(after)) > 0),
+        limit,
+      );
+    },
+    readOwnerUsage: async (name) => ({
+      storedBytes: storedBytesOf(state, name),
+      ...usageOfBatches(state, name),
+    }),
   };
 }
 

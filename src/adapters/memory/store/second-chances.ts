@@ -2,6 +2,7 @@ import { isTerminal } from '../../../engine/batch.ts';
 import type { RememberedSubmission, SecondChancesStore } from '../../../engine/ports.ts';
 import { insertBatch } from './batches.ts';
 import { insertFiles } from './files.ts';
+import { refuseBatch, refuseBytes } from './owner-usage.ts';
 import { findBatch } from './state.ts';
 import type { StoreState } from './state.ts';
 
@@ -37,10 +38,14 @@ export function createSecondChanceVerbs(state: StoreState): SecondChancesStore {
       }
       return { kind: 'deleted' };
     },
-    async submitBatch({ batch, event, inputFile, once, forgetUntil }) {
+    async submitBatch({ batch, event, inputFile, once, forgetUntil, limits }) {
       const { owner } = batch;
       const remembered = once === null ? null : findRemembered(owner, once.key, forgetUntil);
       if (remembered !== null) return { kind: 'known', remembered };
+      const over =
+        refuseBytes(state, owner, inputFile?.blob.bytes ?? 0, limits) ??
+        refuseBatch(state, owner, batch.counts.total, limits);
+      if (over !== null) return over;
       if (inputFile !== null) insertFiles(state, [inputFile]);
       insertBatch(state, batch, event);
       if (once !== null) {

@@ -2,6 +2,7 @@ import type { UploadRecord } from '../../../engine/upload.ts';
 import { MAX_PARTS } from '../../../engine/upload.ts';
 import type { UploadChange, UploadStore } from '../../../engine/upload-store.ts';
 import { insertFiles } from './files.ts';
+import { refuseBytes } from './owner-usage.ts';
 import type { StoreState, UploadState } from './state.ts';
 
 /** Files that come in parts. */
@@ -28,15 +29,18 @@ export function createUploadVerbs(state: StoreState): UploadStore {
   }
 
   return {
-    async insertUpload(upload) {
+    async insertUpload(upload, limits) {
+      const over = refuseBytes(state, upload.owner, upload.bytes, limits);
+      if (over !== null) return over;
       if (state.uploads.has(upload.id)) throw new Error(`upload ${upload.id} exists already`);
       state.uploads.set(upload.id, { upload, endedAt: null, parts: [], partBytes: 0 });
+      return { kind: 'ok' };
     },
     async getUpload(owner, id, now) {
       const found = find(owner, id);
       return found === undefined ? null : asOf(found.upload, now);
     },
-    async addUploadPart(owner, part) {
+    async addUploadPart(owner, part, limits) {
       const found = find(owner, part.uploadId);
       const refused = refuse(found, part.createdAt);
       if (found === undefined || refused !== undefined) return refused ?? { kind: 'missing' };
@@ -46,15 +50,19 @@ export function createUploadVerbs(state: StoreState): UploadStore {
       if (parts.length >= MAX_PARTS || partBytes + added > upload.bytes) {
         return { kind: 'full', upload, parts: parts.length, partBytes };
       }
+      const over = refuseBytes(state, owner, added, limits);
+      if (over !== null) return over;
       parts.push(part);
       found.partBytes += added;
       return { kind: 'ok', upload };
     },
     readUploadParts: async (uploadId) => [...(state.uploads.get(uploadId)?.parts ?? [])],
-    async completeUpload(owner, id, now, file) {
+    async completeUpload(owner, id, now, file, limits) {
       const found = find(owner, id);
       const refused = refuse(found, now);
       if (found === undefined || refused !== undefined) return refused ?? { kind: 'missing' };
+      const over = refuseBytes(state, owner, file.blob.bytes - found.partBytes, limits);
+      if (over !== null) return over;
       insertFiles(state, [file]);
       return end(found, { status: 'completed', fileId: file.id }, file.createdAt);
     },
