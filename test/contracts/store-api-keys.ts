@@ -32,6 +32,7 @@ function describeFinding(it: StoreIt): void {
       name: 'Schlüssel "1" \u{1F600}',
       owner: 'team-b',
       expiresAt: T0 + HOUR_MS,
+      requestsPerMinute: 60,
       models: ['small', 'a "b"'],
       endpoints: ['/v1/embeddings'],
     });

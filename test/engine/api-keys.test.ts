@@ -51,6 +51,7 @@ describe('a new key', () => {
       expiresAt: null,
       revokedAt: null,
       lastUsedAt: null,
+      requestsPerMinute: null,
     });
     expect(await keys.find(secret)).toEqual(key);
     expect(await keys.find(Buffer.from(secret))).toEqual(key);
