@@ -63,7 +63,8 @@ export function limitRequests(app: FastifyInstance, engine: Engine): void {
     for (const count of counts) {
       const standing = await count(request);
       if (standing === null) continue;
-      if (nearest === null || standing.remaining < nearest.remaining) nearest = standing;
+      const isNearer = standing.isExceeded || standing.remaining < (nearest?.remaining ?? Infinity);
+      if (isNearer) nearest = standing;
       // What its key may not send is not counted against the owner's other keys.
       if (standing.isExceeded) break;
     }

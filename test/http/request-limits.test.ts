@@ -147,6 +147,14 @@ describe('requests a minute', () => {
     expect(errorOf(await list(fast))).toEqual(tooMany("the owner 'team-a'", 3, 60));
   });
 
+  it('of the owner hold where a key sends the last one that its own limit allows', async () => {
+    const { testApp } = limitedApp(1);
+    const keys = [await createdKey(testApp, { requests_per_minute: 1 }), await createdKey(testApp)] as const;
+    expect(await statusOf(withKey(testApp, keys[1].key))).toBe(200);
+    const refused = await list(withKey(testApp, keys[0].key));
+    expect(errorOf(refused)).toEqual(tooMany("the owner 'team-a'", 1, 60));
+  });
+
   it('ask the database for an owner once in some seconds', async () => {
     let reads = 0;
     const { testApp } = limitedApp(100, {
