@@ -1,7 +1,7 @@
-import { BlobLock } from './blob-lock.ts';
-import { NO_LIMITS } from './owner.ts';
-import type { OwnerLimits } from './owner.ts';
-import type { OwnerBook } from './owner-book.ts';
+import { BlobLock } from './files/blob-lock.ts';
+import { NO_LIMITS } from './owners/owner.ts';
+import type { OwnerLimits } from './owners/owner.ts';
+import type { OwnerBook } from './owners/owner-book.ts';
 import type { BlobStore, Log, ResultLog, Store, TokenCounter, Upstream, WebhookSender } from './ports.ts';
 import type { SteadyClock } from './steady-clock.ts';
 

@@ -1,4 +1,4 @@
-import type { ApiKey } from './api-key.ts';
+import type { ApiKey } from './owners/api-key.ts';
 import {
   createApiKey,
   createUseNotes,
@@ -7,36 +7,41 @@ import {
   listApiKeys,
   revokeApiKey,
   rotateApiKey,
-} from './api-keys.ts';
-import type { CreateApiKeyRequest, ListApiKeysRequest, RotateApiKeyRequest, SecretKey } from './api-keys.ts';
-import type { Batch, BatchFormat } from './batch.ts';
-import { createBatchWatch } from './batch-watch.ts';
-import type { StartedWatch, WatchRequest } from './batch-watch.ts';
-import { cancelBatch, createBatch, getBatch, listBatches } from './batches.ts';
-import type { CreateBatchRequest, ListBatchesRequest } from './batches.ts';
-import { BlobLock } from './blob-lock.ts';
-import { checkInput } from './check-input.ts';
-import type { CheckInputRequest, InputCheck } from './check-input.ts';
+} from './owners/api-keys.ts';
+import type {
+  CreateApiKeyRequest,
+  ListApiKeysRequest,
+  RotateApiKeyRequest,
+  SecretKey,
+} from './owners/api-keys.ts';
+import type { Batch, BatchFormat } from './batches/batch.ts';
+import { createBatchWatch } from './batches/batch-watch.ts';
+import type { StartedWatch, WatchRequest } from './batches/batch-watch.ts';
+import { cancelBatch, createBatch, getBatch, listBatches } from './batches/batches.ts';
+import type { CreateBatchRequest, ListBatchesRequest } from './batches/batches.ts';
+import { BlobLock } from './files/blob-lock.ts';
+import { checkInput } from './input/check-input.ts';
+import type { CheckInputRequest, InputCheck } from './input/check-input.ts';
 import { systemClock } from './clock.ts';
-import { deleteBatch } from './delete-batch.ts';
+import { deleteBatch } from './batches/delete-batch.ts';
 import { DEFAULT_SETTINGS } from './context.ts';
 import type { EngineContext, EngineSettings } from './context.ts';
 import { storageError } from './errors.ts';
-import type { FileRecord } from './file.ts';
-import { openFinishedLines } from './finished-lines.ts';
-import type { FinishedLines, FinishedLinesRequest } from './finished-lines.ts';
-import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files.ts';
-import type { ListFilesRequest, ReceivedUpload, ReceiveOptions, StoreUploadOptions } from './files.ts';
-import { createOwnerBook } from './owner-book.ts';
-import { createOwnerVerbs } from './owners.ts';
-import type { OwnerVerbs } from './owners.ts';
-import { readLines } from './outcomes.ts';
-import type { LineOutcome } from './outcomes.ts';
+import type { FileRecord } from './files/file.ts';
+import { openFinishedLines } from './batches/finished-lines.ts';
+import type { FinishedLines, FinishedLinesRequest } from './batches/finished-lines.ts';
+import { deleteFile, getFile, listFiles, readFile, receiveUpload } from './files/files.ts';
+import type { ListFilesRequest, ReceivedUpload, ReceiveOptions, StoreUploadOptions } from './files/files.ts';
+import { createOwnerBook } from './owners/owner-book.ts';
+import { createOwnerVerbs } from './owners/owners.ts';
+import type { OwnerVerbs } from './owners/owners.ts';
+import { readLines } from './run/outcomes.ts';
+import type { LineOutcome } from './run/outcomes.ts';
 import { createSteadyClock } from './steady-clock.ts';
-import { retryBatch } from './retry-batch.ts';
-import type { RetryBatchRequest } from './retry-batch.ts';
-import { createBatchOnce, submitUpload } from './submit.ts';
-import type { SubmittedBatch, SubmitUploadRequest } from './submit.ts';
+import { retryBatch } from './batches/retry-batch.ts';
+import type { RetryBatchRequest } from './batches/retry-batch.ts';
+import { createBatchOnce, submitUpload } from './batches/submit.ts';
+import type { SubmittedBatch, SubmitUploadRequest } from './batches/submit.ts';
 import type {
   BlobStore,
   Clock,
@@ -49,13 +54,13 @@ import type {
   Upstream,
   WebhookSender,
 } from './ports.ts';
-import { createWebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
-import type { WebhookEndpointVerbs } from './webhook-endpoint-verbs.ts';
-import { createCompletion } from './complete-upload.ts';
-import type { CompletedUpload, CompleteUploadRequest } from './complete-upload.ts';
-import type { UploadRecord } from './upload.ts';
-import { cancelUpload, createUpload, receivePart } from './uploads.ts';
-import type { CreateUploadRequest, ReceivedPart } from './uploads.ts';
+import { createWebhookEndpointVerbs } from './webhooks/webhook-endpoint-verbs.ts';
+import type { WebhookEndpointVerbs } from './webhooks/webhook-endpoint-verbs.ts';
+import { createCompletion } from './files/complete-upload.ts';
+import type { CompletedUpload, CompleteUploadRequest } from './files/complete-upload.ts';
+import type { UploadRecord } from './files/upload.ts';
+import { cancelUpload, createUpload, receivePart } from './files/uploads.ts';
+import type { CreateUploadRequest, ReceivedPart } from './files/uploads.ts';
 
 /** The parts of an engine. Whoever made them closes them, after the engine's workers have stopped. */
 export interface EngineParts {

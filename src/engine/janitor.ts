@@ -1,7 +1,7 @@
 import type { EngineContext } from './context.ts';
-import { removeUnusedBlob } from './files.ts';
-import { forgottenUntil } from './submit.ts';
-import { removeEndedParts } from './uploads.ts';
+import { removeUnusedBlob } from './files/files.ts';
+import { forgottenUntil } from './batches/submit.ts';
+import { removeEndedParts } from './files/uploads.ts';
 
 /** Settled events older than this are removed, milliseconds. */
 const EVENT_RETENTION_MS = 30 * 24 * 3_600_000;

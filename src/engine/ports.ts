@@ -8,13 +8,13 @@
  * - a resolved promise of a write means durable: it survives power loss;
  * - failing storage rejects (any error; its `code` such as ENOSPC is kept).
  */
-import type { BlobRef } from './file.ts';
+import type { BlobRef } from './files/file.ts';
 
-export type * from './second-chances-store.ts';
-export type * from './message-batch-store.ts';
+export type * from './batches/second-chances-store.ts';
+export type * from './batches/message-batch-store.ts';
 export type * from './store-port.ts';
-export type * from './token-counter.ts';
-export type * from './webhook-endpoint-store.ts';
+export type * from './tokens/token-counter.ts';
+export type * from './webhooks/webhook-endpoint-store.ts';
 
 /** Receives one blob. `publish` or `discard` ends it. */
 export interface BlobWriter {

@@ -1,22 +1,22 @@
 /** The Store port: state. `ports.ts` has the other ports, and the rules for all of them. */
-import type { ApiKeyStore } from './api-key-store.ts';
-import type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts } from './batch.ts';
-import type { HeldChunks } from './claim-room.ts';
-import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './chunk.ts';
-import type { DeliveryShare } from './delivery-share.ts';
-import type { Delivery, NewEvent } from './event.ts';
-import type { BlobRef, FilePurpose, FileRecord } from './file.ts';
-import type { LiveStore } from './live-store.ts';
-import type { MessageBatchStore } from './message-batch-store.ts';
-import type { Inserted, OverLimit, OwnerLimits } from './owner.ts';
-import type { OwnerStore } from './owner-store.ts';
+import type { ApiKeyStore } from './owners/api-key-store.ts';
+import type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts } from './batches/batch.ts';
+import type { HeldChunks } from './run/claim-room.ts';
+import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './run/chunk.ts';
+import type { DeliveryShare } from './webhooks/delivery-share.ts';
+import type { Delivery, NewEvent } from './webhooks/event.ts';
+import type { BlobRef, FilePurpose, FileRecord } from './files/file.ts';
+import type { LiveStore } from './batches/live-store.ts';
+import type { MessageBatchStore } from './batches/message-batch-store.ts';
+import type { Inserted, OverLimit, OwnerLimits } from './owners/owner.ts';
+import type { OwnerStore } from './owners/owner-store.ts';
 import type { Page } from './page.ts';
-import type { SecondChancesStore } from './second-chances-store.ts';
-import type { UploadStore } from './upload-store.ts';
-import type { WebhookEndpointStore } from './webhook-endpoint-store.ts';
+import type { SecondChancesStore } from './batches/second-chances-store.ts';
+import type { UploadStore } from './files/upload-store.ts';
+import type { WebhookEndpointStore } from './webhooks/webhook-endpoint-store.ts';
 
-export type * from './api-key-store.ts';
-export type { OwnerQuery } from './owner-store.ts';
+export type * from './owners/api-key-store.ts';
+export type { OwnerQuery } from './owners/owner-store.ts';
 export type { Page } from './page.ts';
 
 export type Fenced = 'ok' | 'lost';

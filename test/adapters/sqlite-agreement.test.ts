@@ -2,11 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { createMemoryStore } from '../../src/adapters/memory/store.ts';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
-import type { Delivery } from '../../src/engine/event.ts';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
-import type { OwnerLimits } from '../../src/engine/owner.ts';
+import type { Delivery } from '../../src/engine/webhooks/event.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
+import type { OwnerLimits } from '../../src/engine/owners/owner.ts';
 import type { BatchStep, ChunkClaim, Store } from '../../src/engine/ports.ts';
-import { FAILING_AFTER_MS } from '../../src/engine/webhook-endpoint.ts';
+import { FAILING_AFTER_MS } from '../../src/engine/webhooks/webhook-endpoint.ts';
 import { anUpload, aPart } from '../contracts/store-uploads.ts';
 import {
   aBatch,

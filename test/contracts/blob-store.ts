@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { BlobRef } from '../../src/engine/file.ts';
+import type { BlobRef } from '../../src/engine/files/file.ts';
 import { BlobMissingError } from '../../src/engine/errors.ts';
 import type { BlobStore, BlobWriter } from '../../src/engine/ports.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import type { ApiKey } from '../../src/engine/api-key.ts';
+import type { ApiKey } from '../../src/engine/owners/api-key.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { anApiKey, createBatch, HOUR_MS, hashOf, readBatch, T0 } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';

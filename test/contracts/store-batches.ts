@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { NO_USAGE } from '../../src/engine/batch.ts';
+import { NO_USAGE } from '../../src/engine/batches/batch.ts';
 import {
   aBatch,
   aSegment,

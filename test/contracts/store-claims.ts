@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
-import type { Batch } from '../../src/engine/batch.ts';
-import type { NewChunk } from '../../src/engine/chunk.ts';
+import type { Batch } from '../../src/engine/batches/batch.ts';
+import type { NewChunk } from '../../src/engine/run/chunk.ts';
 import type { ChunkClaim, Store } from '../../src/engine/ports.ts';
 import {
   aBlob,

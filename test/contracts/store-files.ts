@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import type { FileRecord } from '../../src/engine/file.ts';
+import type { FileRecord } from '../../src/engine/files/file.ts';
 import type { FileQuery, Store } from '../../src/engine/ports.ts';
 import {
   aBlob,

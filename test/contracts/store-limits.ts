@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
-import type { OverLimit, OwnerLimits } from '../../src/engine/owner.ts';
-import type { Batch } from '../../src/engine/batch.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
+import type { OverLimit, OwnerLimits } from '../../src/engine/owners/owner.ts';
+import type { Batch } from '../../src/engine/batches/batch.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import {
   aBatch,

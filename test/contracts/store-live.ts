@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { decodeSegmentLines } from '../../src/engine/chunk.ts';
+import { decodeSegmentLines } from '../../src/engine/run/chunk.ts';
 import {
   aSegment,
   chunksOf,

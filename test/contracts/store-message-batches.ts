@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import type { Batch } from '../../src/engine/batch.ts';
+import type { Batch } from '../../src/engine/batches/batch.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import {
   batchIn,

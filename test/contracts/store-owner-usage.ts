@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import type { OwnerUsage } from '../../src/engine/owner.ts';
+import type { OwnerUsage } from '../../src/engine/owners/owner.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import {
   aBlob,

@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { newOwner } from '../../src/engine/owner.ts';
+import { newOwner } from '../../src/engine/owners/owner.ts';
 import { anApiKey, aFile, anOwner, hashOf } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 

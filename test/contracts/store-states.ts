@@ -1,5 +1,5 @@
 import { describe, expect } from 'vitest';
-import { isTerminal } from '../../src/engine/batch.ts';
+import { isTerminal } from '../../src/engine/batches/batch.ts';
 import {
   batchIn,
   claim,

@@ -1,7 +1,7 @@
 import { describe, expect } from 'vitest';
-import type { AddPartResult } from '../../src/engine/upload-store.ts';
-import { MAX_PARTS, newPartId, newUploadId } from '../../src/engine/upload.ts';
-import type { UploadPart, UploadRecord } from '../../src/engine/upload.ts';
+import type { AddPartResult } from '../../src/engine/files/upload-store.ts';
+import { MAX_PARTS, newPartId, newUploadId } from '../../src/engine/files/upload.ts';
+import type { UploadPart, UploadRecord } from '../../src/engine/files/upload.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { aBlob, aFile, HOUR_MS, T0 } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';

@@ -1,6 +1,6 @@
 import { describe, expect } from 'vitest';
 import type { Store } from '../../src/engine/ports.ts';
-import { FAILING_AFTER_MS } from '../../src/engine/webhook-endpoint.ts';
+import { FAILING_AFTER_MS } from '../../src/engine/webhooks/webhook-endpoint.ts';
 import { HOUR_MS, T0 } from '../helpers/store-fixtures.ts';
 import {
   anEndpoint,

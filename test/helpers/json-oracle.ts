@@ -1,6 +1,6 @@
 /** Arbitrary JSON, changes to its bytes, and JSON.parse as the judge of the scanner. */
 import * as fc from 'fast-check';
-import { createJsonScanner } from '../../src/engine/json-scan.ts';
+import { createJsonScanner } from '../../src/engine/json/json-scan.ts';
 
 /**
  * The same cases each time, for the judge is not sound for all of them (see below), and where it is not depends on what it has seen

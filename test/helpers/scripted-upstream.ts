@@ -1,4 +1,4 @@
-import { jsonAnswer } from '../../src/engine/json-answer.ts';
+import { jsonAnswer } from '../../src/engine/json/json-answer.ts';
 import type { Outcome, Upstream, UpstreamRequest } from '../../src/engine/index.ts';
 
 export interface ReceivedRequest {

@@ -1,17 +1,17 @@
 /** Builders of what a Store keeps, and the steps that bring a batch into a state. */
 import { createHash } from 'node:crypto';
-import { newApiKeyId } from '../../src/engine/api-key.ts';
-import type { ApiKey } from '../../src/engine/api-key.ts';
-import { newBatchId, NO_USAGE } from '../../src/engine/batch.ts';
-import type { Batch, BatchStatus } from '../../src/engine/batch.ts';
-import { encodeLineIndex } from '../../src/engine/chunk.ts';
-import type { ClaimedChunk, NewChunk, NewSegment } from '../../src/engine/chunk.ts';
-import { newEventId } from '../../src/engine/event.ts';
-import type { EventType, NewEvent, PlainTarget } from '../../src/engine/event.ts';
-import { newFileId } from '../../src/engine/file.ts';
-import type { BlobRef, FileRecord } from '../../src/engine/file.ts';
-import { newOwner } from '../../src/engine/owner.ts';
-import type { Owner } from '../../src/engine/owner.ts';
+import { newApiKeyId } from '../../src/engine/owners/api-key.ts';
+import type { ApiKey } from '../../src/engine/owners/api-key.ts';
+import { newBatchId, NO_USAGE } from '../../src/engine/batches/batch.ts';
+import type { Batch, BatchStatus } from '../../src/engine/batches/batch.ts';
+import { encodeLineIndex } from '../../src/engine/run/chunk.ts';
+import type { ClaimedChunk, NewChunk, NewSegment } from '../../src/engine/run/chunk.ts';
+import { newEventId } from '../../src/engine/webhooks/event.ts';
+import type { EventType, NewEvent, PlainTarget } from '../../src/engine/webhooks/event.ts';
+import { newFileId } from '../../src/engine/files/file.ts';
+import type { BlobRef, FileRecord } from '../../src/engine/files/file.ts';
+import { newOwner } from '../../src/engine/owners/owner.ts';
+import type { Owner } from '../../src/engine/owners/owner.ts';
 import type { BatchStep, ChunkClaim, ChunkRef, ClaimChunksQuery, Store } from '../../src/engine/ports.ts';
 
 /** The time of the tests: milliseconds. */

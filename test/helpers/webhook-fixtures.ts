@@ -1,8 +1,8 @@
 /** Builders of webhook endpoints as a Store keeps them, and of their deliveries. */
-import type { Delivery, EventRecord, EventType } from '../../src/engine/event.ts';
+import type { Delivery, EventRecord, EventType } from '../../src/engine/webhooks/event.ts';
 import type { AttemptTrace, DeliveryResult, Store } from '../../src/engine/ports.ts';
-import { newWebhookEndpointId } from '../../src/engine/webhook-endpoint.ts';
-import type { WebhookEndpoint } from '../../src/engine/webhook-endpoint.ts';
+import { newWebhookEndpointId } from '../../src/engine/webhooks/webhook-endpoint.ts';
+import type { WebhookEndpoint } from '../../src/engine/webhooks/webhook-endpoint.ts';
 import { aBatch, anEvent, T0 } from './store-fixtures.ts';
 
 export const FIRST_SECRET = 'whsec_first-secret';

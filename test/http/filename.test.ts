@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { cleanFilename, contentDisposition } from '../../src/http/filename.ts';
+import { cleanFilename, contentDisposition } from '../../src/http/files/filename.ts';
 
 describe('cleanFilename', () => {
   it.each([

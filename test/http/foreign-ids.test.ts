@@ -1,9 +1,9 @@
 import type { InjectOptions, LightMyRequestResponse } from 'fastify';
 import { describe, expect, it } from 'vitest';
-import { newBatchId } from '../../src/engine/batch.ts';
-import { newFileId } from '../../src/engine/file.ts';
-import { newUploadId } from '../../src/engine/upload.ts';
-import { newWebhookEndpointId } from '../../src/engine/webhook-endpoint.ts';
+import { newBatchId } from '../../src/engine/batches/batch.ts';
+import { newFileId } from '../../src/engine/files/file.ts';
+import { newUploadId } from '../../src/engine/files/upload.ts';
+import { newWebhookEndpointId } from '../../src/engine/webhooks/webhook-endpoint.ts';
 import { buildApp } from '../../src/http/app.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import { createTestApp, FORM_TYPE, formBytes, JSONL, uploadFile } from '../helpers/http-app.ts';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { OwnerLimits } from '../../src/engine/index.ts';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
 import { createTestApp, errorOf, refusal, uploadFile } from '../helpers/http-app.ts';
 import type { TestApp } from '../helpers/http-app.ts';
 import { inputLine } from '../helpers/test-engine.ts';

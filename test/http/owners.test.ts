@@ -1,6 +1,6 @@
 import type { InjectOptions } from 'fastify';
 import { describe, expect, it } from 'vitest';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
 import { API_KEY, createTestApp, errorOf, refusal, uploadFile } from '../helpers/http-app.ts';
 import type { TestApp } from '../helpers/http-app.ts';
 import { createdBatch } from './batch-calls.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { parseRange } from '../../src/http/range.ts';
+import { parseRange } from '../../src/http/files/range.ts';
 
 describe('parseRange', () => {
   it.each([

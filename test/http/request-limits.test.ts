@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import { createTestApp, errorOf, refusal, uploadFile } from '../helpers/http-app.ts';
 import type { TestApp, TestAppOptions } from '../helpers/http-app.ts';

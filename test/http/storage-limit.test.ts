@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
 import {
   createTestApp,
   errorOf,

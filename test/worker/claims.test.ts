@@ -1,9 +1,9 @@
 import { describe, expect, it, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
-import { encodeLineIndex } from '../../src/engine/chunk.ts';
+import { encodeLineIndex } from '../../src/engine/run/chunk.ts';
 import type { NewChunk } from '../../src/engine/index.ts';
-import { createLineChecker } from '../../src/engine/line.ts';
-import type { RightLine } from '../../src/engine/line.ts';
+import { createLineChecker } from '../../src/engine/input/line.ts';
+import type { RightLine } from '../../src/engine/input/line.ts';
 import { createClaims } from '../../src/worker/claims.ts';
 import { createLanes } from '../../src/worker/lanes.ts';
 import { createModelWindows } from '../../src/worker/model-windows.ts';

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import type { WebhookOutcome, WebhookRequest, WebhookSender } from '../../src/engine/index.ts';
-import { OLD_SECRET_MS } from '../../src/engine/webhook-endpoint.ts';
+import { OLD_SECRET_MS } from '../../src/engine/webhooks/webhook-endpoint.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import type { Worker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';

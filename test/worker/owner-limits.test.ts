@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { isTerminal } from '../../src/engine/index.ts';
 import type { Batch, Engine, OwnerLimits } from '../../src/engine/index.ts';
-import { NO_LIMITS } from '../../src/engine/owner.ts';
+import { NO_LIMITS } from '../../src/engine/owners/owner.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import type { Worker } from '../../src/worker/index.ts';
 import { answer, createScriptedUpstream } from '../helpers/scripted-upstream.ts';

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { BlobRef } from '../../engine/file.ts';
+import type { BlobRef } from '../../engine/files/file.ts';
 import type { BlobWriter } from '../../engine/ports.ts';
 import { FILE_MODE, syncFolder, writeFully } from './io.ts';
 import { blobPath, shardPath } from './paths.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { BlobRef } from '../../engine/file.ts';
+import type { BlobRef } from '../../engine/files/file.ts';
 import { BlobMissingError } from '../../engine/errors.ts';
 import type { BlobStore, BlobWriter } from '../../engine/ports.ts';
 

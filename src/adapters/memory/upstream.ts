@@ -1,4 +1,4 @@
-import { jsonAnswer } from '../../engine/json-answer.ts';
+import { jsonAnswer } from '../../engine/json/json-answer.ts';
 import type { Outcome, Upstream } from '../../engine/ports.ts';
 
 /** One line as a function sees it; `body` is parsed. */

@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3';
-import type { ApiKey } from '../../engine/api-key.ts';
+import type { ApiKey } from '../../engine/owners/api-key.ts';
 import type { ApiKeyQuery, ApiKeyRotation, ApiKeyStore, RotateApiKeyResult } from '../../engine/ports.ts';
 import { fromList, toList } from './rows.ts';
 import { transaction } from './transaction.ts';

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import { isTerminal } from '../../engine/batch.ts';
-import type { Batch } from '../../engine/batch.ts';
+import { isTerminal } from '../../engine/batches/batch.ts';
+import type { Batch } from '../../engine/batches/batch.ts';
 import { toBatch } from './rows.ts';
 import type { BatchRow, ProgressRow } from './rows.ts';
 

@@ -1,8 +1,8 @@
 import type { Database } from 'better-sqlite3';
-import { canTransition, isTerminal } from '../../engine/batch.ts';
-import type { Batch, BatchFormat, BatchStatus } from '../../engine/batch.ts';
-import type { NewEvent } from '../../engine/event.ts';
-import type { Inserted, OwnerLimits } from '../../engine/owner.ts';
+import { canTransition, isTerminal } from '../../engine/batches/batch.ts';
+import type { Batch, BatchFormat, BatchStatus } from '../../engine/batches/batch.ts';
+import type { NewEvent } from '../../engine/webhooks/event.ts';
+import type { Inserted, OwnerLimits } from '../../engine/owners/owner.ts';
 import type { CancelResult, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';

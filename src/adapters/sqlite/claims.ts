@@ -1,9 +1,9 @@
 import type { Database } from 'better-sqlite3';
-import { createClaimRoom } from '../../engine/claim-room.ts';
-import type { ClaimRoom } from '../../engine/claim-room.ts';
+import { createClaimRoom } from '../../engine/run/claim-room.ts';
+import type { ClaimRoom } from '../../engine/run/claim-room.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, RunningBatch, Store } from '../../engine/ports.ts';
-import { createOwnerTurns } from '../../engine/owner-turns.ts';
-import type { OwnerShare } from '../../engine/owner-turns.ts';
+import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
+import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
 import { transaction } from './transaction.ts';
 
 export type ClaimVerbs = Pick<Store, 'claimChunks' | 'releaseChunks' | 'findStoppedBatches'>;

@@ -1,11 +1,11 @@
 import type { Database } from 'better-sqlite3';
-import type { BatchFormat } from '../../engine/batch.ts';
-import { createShareOut } from '../../engine/delivery-share.ts';
-import type { DeliveryShare } from '../../engine/delivery-share.ts';
-import { MAX_DELIVERY_WAIT_MS } from '../../engine/event.ts';
-import type { Delivery, DeliveryTarget, EventType } from '../../engine/event.ts';
+import type { BatchFormat } from '../../engine/batches/batch.ts';
+import { createShareOut } from '../../engine/webhooks/delivery-share.ts';
+import type { DeliveryShare } from '../../engine/webhooks/delivery-share.ts';
+import { MAX_DELIVERY_WAIT_MS } from '../../engine/webhooks/event.ts';
+import type { Delivery, DeliveryTarget, EventType } from '../../engine/webhooks/event.ts';
 import type { AttemptTrace, DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
-import { judgeEndpoint } from '../../engine/webhook-endpoint.ts';
+import { judgeEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
 import { createDisableEndpoint } from './endpoint-status.ts';
 import { transaction } from './transaction.ts';
 

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { BatchFormat } from '../../engine/batch.ts';
-import type { EventType } from '../../engine/event.ts';
+import type { BatchFormat } from '../../engine/batches/batch.ts';
+import type { EventType } from '../../engine/webhooks/event.ts';
 import type {
   ReplayDeliveryResult,
   ReplayEventsQuery,
@@ -8,7 +8,7 @@ import type {
   ReplayRefusal,
   WebhookEndpointStore,
 } from '../../engine/ports.ts';
-import type { DeliveryRecord, WebhookEndpoint } from '../../engine/webhook-endpoint.ts';
+import type { DeliveryRecord, WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
 import { createInsertDelivery } from './events.ts';
 import { transaction } from './transaction.ts';
 

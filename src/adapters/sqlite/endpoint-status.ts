@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import { ENDED_BY_DISABLING } from '../../engine/webhook-endpoint.ts';
-import type { DisabledReason } from '../../engine/webhook-endpoint.ts';
+import { ENDED_BY_DISABLING } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { DisabledReason } from '../../engine/webhooks/webhook-endpoint.ts';
 
 /** Disables an endpoint (by its `seq`) on the service's own account, within the caller's transaction. */
 export function createDisableEndpoint(

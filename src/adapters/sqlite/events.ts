@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type { Database } from 'better-sqlite3';
-import type { DeliveryTarget, EventRecord, NewEvent } from '../../engine/event.ts';
+import type { DeliveryTarget, EventRecord, NewEvent } from '../../engine/webhooks/event.ts';
 
 /**
  * Inserts an event and its deliveries, to the endpoints that want it as well, the first attempt of each due at once, within

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { FileRecord } from '../../engine/file.ts';
-import type { Inserted, OwnerLimits } from '../../engine/owner.ts';
+import type { FileRecord } from '../../engine/files/file.ts';
+import type { Inserted, OwnerLimits } from '../../engine/owners/owner.ts';
 import type { DeleteFileResult, FileQuery, Store } from '../../engine/ports.ts';
 import type { Room } from './owner-usage.ts';
 import { toBlob, toFile } from './rows.ts';

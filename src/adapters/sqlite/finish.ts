@@ -1,5 +1,5 @@
 import type { Database } from 'better-sqlite3';
-import { canTransition } from '../../engine/batch.ts';
+import { canTransition } from '../../engine/batches/batch.ts';
 import type { Fenced, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { EventRecord } from '../../engine/event.ts';
-import type { LiveStore, LoggedSegment } from '../../engine/live-store.ts';
+import type { EventRecord } from '../../engine/webhooks/event.ts';
+import type { LiveStore, LoggedSegment } from '../../engine/batches/live-store.ts';
 
 /** What is read of a batch while it runs. */
 export function createLiveVerbs(db: Database): LiveStore {

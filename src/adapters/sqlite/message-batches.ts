@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { BatchFormat } from '../../engine/batch.ts';
-import type { MessageBatchStore } from '../../engine/message-batch-store.ts';
+import type { BatchFormat } from '../../engine/batches/batch.ts';
+import type { MessageBatchStore } from '../../engine/batches/message-batch-store.ts';
 import type { BatchReader } from './batch-reader.ts';
 import { createFindCursor } from './batches.ts';
 

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import { findBatchOverLimit, findOverLimit } from '../../engine/owner.ts';
-import type { OverLimit, OwnerLimits, OwnerUsage } from '../../engine/owner.ts';
+import { findBatchOverLimit, findOverLimit } from '../../engine/owners/owner.ts';
+import type { OverLimit, OwnerLimits, OwnerUsage } from '../../engine/owners/owner.ts';
 
 /** What owners use now. */
 export interface ReadUsage {

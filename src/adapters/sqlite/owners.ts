@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import type { Owner } from '../../engine/owner.ts';
-import type { OwnerQuery, OwnerStore } from '../../engine/owner-store.ts';
+import type { Owner } from '../../engine/owners/owner.ts';
+import type { OwnerQuery, OwnerStore } from '../../engine/owners/owner-store.ts';
 import { createReadUsage } from './owner-usage.ts';
 
 interface OwnerRow {

@@ -6,8 +6,8 @@ import type {
   BatchStatus,
   RequestCounts,
   Usage,
-} from '../../engine/batch.ts';
-import type { BlobRef, FilePurpose, FileRecord } from '../../engine/file.ts';
+} from '../../engine/batches/batch.ts';
+import type { BlobRef, FilePurpose, FileRecord } from '../../engine/files/file.ts';
 
 export interface BlobRow {
   readonly sha256: string;

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import { isTerminal } from '../../engine/batch.ts';
-import type { Batch, BatchStatus } from '../../engine/batch.ts';
+import { isTerminal } from '../../engine/batches/batch.ts';
+import type { Batch, BatchStatus } from '../../engine/batches/batch.ts';
 import type {
   BatchSubmission,
   DeleteBatchResult,

@@ -1,6 +1,6 @@
 import type { Database } from 'better-sqlite3';
-import { countDone, encodeSegmentLines, withDone } from '../../engine/chunk.ts';
-import type { NewSegment, SegmentRecord } from '../../engine/chunk.ts';
+import { countDone, encodeSegmentLines, withDone } from '../../engine/run/chunk.ts';
+import type { NewSegment, SegmentRecord } from '../../engine/run/chunk.ts';
 import type { Fenced, Store } from '../../engine/ports.ts';
 import { transaction } from './transaction.ts';
 

@@ -1,10 +1,10 @@
 import type { Database } from 'better-sqlite3';
-import { canTransition } from '../../engine/batch.ts';
-import type { BatchStatus } from '../../engine/batch.ts';
-import { newDoneBits } from '../../engine/chunk.ts';
-import { createOwnerTurns } from '../../engine/owner-turns.ts';
-import type { OwnerShare } from '../../engine/owner-turns.ts';
-import type { OverLimit } from '../../engine/owner.ts';
+import { canTransition } from '../../engine/batches/batch.ts';
+import type { BatchStatus } from '../../engine/batches/batch.ts';
+import { newDoneBits } from '../../engine/run/chunk.ts';
+import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
+import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
+import type { OverLimit } from '../../engine/owners/owner.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';

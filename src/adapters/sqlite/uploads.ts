@@ -1,9 +1,9 @@
 import type { Database } from 'better-sqlite3';
-import type { BlobRef, FileRecord, UploadPurpose } from '../../engine/file.ts';
-import type { Inserted, OverLimit, OwnerLimits } from '../../engine/owner.ts';
-import { MAX_PARTS } from '../../engine/upload.ts';
-import type { UploadPart, UploadRecord, UploadStatus } from '../../engine/upload.ts';
-import type { AddPartResult, UploadChange, UploadStore } from '../../engine/upload-store.ts';
+import type { BlobRef, FileRecord, UploadPurpose } from '../../engine/files/file.ts';
+import type { Inserted, OverLimit, OwnerLimits } from '../../engine/owners/owner.ts';
+import { MAX_PARTS } from '../../engine/files/upload.ts';
+import type { UploadPart, UploadRecord, UploadStatus } from '../../engine/files/upload.ts';
+import type { AddPartResult, UploadChange, UploadStore } from '../../engine/files/upload-store.ts';
 import type { InsertFile } from './files.ts';
 import type { Room } from './owner-usage.ts';
 import { toBlob } from './rows.ts';

@@ -1,8 +1,8 @@
 import type { Database } from 'better-sqlite3';
-import type { EventType } from '../../engine/event.ts';
+import type { EventType } from '../../engine/webhooks/event.ts';
 import type { WebhookEndpointStore } from '../../engine/ports.ts';
-import { changeEndpoint, isFreshStart, secretHintOf } from '../../engine/webhook-endpoint.ts';
-import type { DisabledReason, WebhookEndpoint } from '../../engine/webhook-endpoint.ts';
+import { changeEndpoint, isFreshStart, secretHintOf } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { DisabledReason, WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
 import { createEndPending } from './endpoint-status.ts';
 import { transaction } from './transaction.ts';
 

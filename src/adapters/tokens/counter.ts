@@ -1,7 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { Clock } from '../../engine/ports.ts';
-import type { TokenCounter } from '../../engine/token-counter.ts';
+import type { TokenCounter } from '../../engine/tokens/token-counter.ts';
 import type { CountAnswer, CountRequest } from './thread.ts';
 
 /** `.ts` in the sources, `.js` in `dist/`. */

@@ -1,7 +1,7 @@
 /** The program of the thread that counts: it alone loads the tokenizer, which takes 0.2 s and some 80 MB. */
 import { parentPort } from 'node:worker_threads';
 import { countTokens } from 'gpt-tokenizer/encoding/o200k_base';
-import { readPromptText } from '../../engine/prompt-text.ts';
+import { readPromptText } from '../../engine/tokens/prompt-text.ts';
 
 /** What the thread is told. */
 export interface CountRequest {

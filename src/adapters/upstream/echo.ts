@@ -1,5 +1,5 @@
 import { systemClock } from '../../engine/clock.ts';
-import { jsonAnswer } from '../../engine/json-answer.ts';
+import { jsonAnswer } from '../../engine/json/json-answer.ts';
 import type { Clock, Upstream } from '../../engine/ports.ts';
 import { answerEcho } from './echo-answers.ts';
 

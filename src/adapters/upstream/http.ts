@@ -1,5 +1,5 @@
 import { validateHeaderValue } from 'node:http';
-import type { BatchFormat } from '../../engine/batch.ts';
+import type { BatchFormat } from '../../engine/batches/batch.ts';
 import type { Clock, Outcome, Upstream, UpstreamRequest } from '../../engine/ports.ts';
 import { Call } from './call.ts';
 import type { CallContext } from './call.ts';

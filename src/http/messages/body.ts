@@ -1,5 +1,5 @@
 /** The body of a create as the input file of its batch, one line a request, made while it arrives. */
-import { LineBlocks } from '../../engine/line-blocks.ts';
+import { LineBlocks } from '../../engine/run/line-blocks.ts';
 import { HttpError } from '../errors.ts';
 import { createRequestReader } from './request-line.ts';
 import type { RequestReader, RequestReaderOptions } from './request-line.ts';

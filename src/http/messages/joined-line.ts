@@ -1,4 +1,4 @@
-import type { ResultLine } from '../../engine/result.ts';
+import type { ResultLine } from '../../engine/run/result.ts';
 
 /** A line made of the parts one behind another, yet to be written where it is to lie. `breaksIn`: the part whose line breaks become spaces. */
 export function joinedLine(parts: readonly Uint8Array[], breaksIn: Uint8Array | null = null): ResultLine {

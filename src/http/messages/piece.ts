@@ -7,7 +7,7 @@ import {
   OPEN_ARRAY,
   OPEN_OBJECT,
   QUOTE,
-} from '../../engine/json-tokens.ts';
+} from '../../engine/json/json-tokens.ts';
 
 const NO_BYTES = Buffer.alloc(0);
 

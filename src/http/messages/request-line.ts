@@ -1,11 +1,11 @@
 /** One element of `requests`: `{"custom_id", "params": {"model", …}}`, and the input line that it becomes. */
-import { MESSAGES_ENDPOINT } from '../../engine/batch-format.ts';
+import { MESSAGES_ENDPOINT } from '../../engine/batches/batch-format.ts';
 import { sameBytes } from '../../engine/bytes.ts';
-import { createJsonScanner } from '../../engine/json-scan.ts';
-import { kindAt, stringAt } from '../../engine/json-spans.ts';
-import type { JsonKind } from '../../engine/json-spans.ts';
-import type { ResultLine } from '../../engine/result.ts';
-import { TextSet } from '../../engine/text-set.ts';
+import { createJsonScanner } from '../../engine/json/json-scan.ts';
+import { kindAt, stringAt } from '../../engine/json/json-spans.ts';
+import type { JsonKind } from '../../engine/json/json-spans.ts';
+import type { ResultLine } from '../../engine/run/result.ts';
+import { TextSet } from '../../engine/input/text-set.ts';
 import { HttpError } from '../errors.ts';
 import { joinedLine } from './joined-line.ts';
 import type { Span } from './piece.ts';

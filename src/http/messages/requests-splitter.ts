@@ -1,6 +1,6 @@
 /** Finding the elements of `requests` in the body of a create, which may be far too large to be held. */
-import { createJsonScanner } from '../../engine/json-scan.ts';
-import { stringAt } from '../../engine/json-spans.ts';
+import { createJsonScanner } from '../../engine/json/json-scan.ts';
+import { stringAt } from '../../engine/json/json-spans.ts';
 import {
   CLOSE_ARRAY,
   CLOSE_OBJECT,
@@ -10,7 +10,7 @@ import {
   OPEN_ARRAY,
   OPEN_OBJECT,
   QUOTE,
-} from '../../engine/json-tokens.ts';
+} from '../../engine/json/json-tokens.ts';
 import { HttpError } from '../errors.ts';
 import { Piece } from './piece.ts';
 import type { Span } from './piece.ts';

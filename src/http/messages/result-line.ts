@@ -1,10 +1,10 @@
 /** One line of an output or error file as a line of a Message Batch's results. Answers are copied, never parsed and printed. */
 import { asBuffer } from '../../engine/bytes.ts';
-import { createJsonScanner } from '../../engine/json-scan.ts';
-import type { JsonScanner } from '../../engine/json-scan.ts';
-import { kindAt, stringAt } from '../../engine/json-spans.ts';
-import { BATCH_CANCELLED, BATCH_EXPIRED } from '../../engine/result.ts';
-import type { ResultLine } from '../../engine/result.ts';
+import { createJsonScanner } from '../../engine/json/json-scan.ts';
+import type { JsonScanner } from '../../engine/json/json-scan.ts';
+import { kindAt, stringAt } from '../../engine/json/json-spans.ts';
+import { BATCH_CANCELLED, BATCH_EXPIRED } from '../../engine/run/result.ts';
+import type { ResultLine } from '../../engine/run/result.ts';
 import { errorTypeOf, messageError } from './errors.ts';
 import { joinedLine } from './joined-line.ts';
 import type { Span } from './piece.ts';

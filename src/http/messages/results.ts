@@ -1,9 +1,9 @@
 /** The results of an ended Message Batch, translated line by line as they are read. */
 import type { Batch, Engine, FileRecord } from '../../engine/index.ts';
-import { LineBlocks } from '../../engine/line-blocks.ts';
-import { splitLines } from '../../engine/lines.ts';
-import type { LineBatch } from '../../engine/lines.ts';
-import type { ResultLine } from '../../engine/result.ts';
+import { LineBlocks } from '../../engine/run/line-blocks.ts';
+import { splitLines } from '../../engine/input/lines.ts';
+import type { LineBatch } from '../../engine/input/lines.ts';
+import type { ResultLine } from '../../engine/run/result.ts';
 import type { Span } from './piece.ts';
 import { createResultTranslator } from './result-line.ts';
 import type { NoAnswer, ResultTranslator } from './result-line.ts';

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { createKeyBody, listKeysQuery, rotateKeyBody } from '../key-wire.ts';
+import { createKeyBody, listKeysQuery, rotateKeyBody } from '../admin/key-wire.ts';
 import { keyObject, listOf, secretKeyObject } from './objects.ts';
 import type { Operations } from './operation.ts';
 

@@ -1,4 +1,4 @@
-import { changeOwnerBody, listOwnersQuery } from '../owner-wire.ts';
+import { changeOwnerBody, listOwnersQuery } from '../admin/owner-wire.ts';
 import { listOf, ownerObject } from './objects.ts';
 import type { Operations } from './operation.ts';
 

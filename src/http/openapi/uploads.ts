@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { completeUploadBody, createUploadBody } from '../uploads-wire.ts';
+import { completeUploadBody, createUploadBody } from '../files/uploads-wire.ts';
 import { bytes, uploadObject, uploadPartObject } from './objects.ts';
 import type { Operations } from './operation.ts';
 

@@ -6,7 +6,7 @@ import {
   rotateSecretBody,
   testWebhookEndpointBody,
   updateWebhookEndpointBody,
-} from '../webhook-wire.ts';
+} from '../webhooks/webhook-wire.ts';
 import { listBatchesQuery } from '../wire.ts';
 import { endpointObject, listOf, secretEndpointObject, webhookDeliveryObject } from './objects.ts';
 import type { Operations } from './operation.ts';

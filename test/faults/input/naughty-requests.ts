@@ -1,6 +1,6 @@
 /** Naughty strings where HTTP carries them: file names, queries, paths, headers, form fields. */
 import assert from 'node:assert/strict';
-import { cleanFilename } from '../../../src/http/filename.ts';
+import { cleanFilename } from '../../../src/http/files/filename.ts';
 import type { Trials } from '../harness/fault.ts';
 import type { World } from '../harness/world.ts';
 import { field, filePart, get, postForm } from './batches.ts';

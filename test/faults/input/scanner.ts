@@ -1,8 +1,8 @@
 /** Many more runs of the scanner, the checker of lines and their splitter against JSON.parse and plain code. */
 import assert from 'node:assert/strict';
 import * as fc from 'fast-check';
-import { createLineChecker } from '../../../src/engine/line.ts';
-import { splitLines } from '../../../src/engine/lines.ts';
+import { createLineChecker } from '../../../src/engine/input/line.ts';
+import { splitLines } from '../../../src/engine/input/lines.ts';
 import {
   edited,
   edits,

@@ -5,8 +5,8 @@ import {
   BATCH_EXPIRED,
   errorLine,
   textAnswerLine,
-} from '../../../src/engine/result.ts';
-import type { ResultLine } from '../../../src/engine/result.ts';
+} from '../../../src/engine/run/result.ts';
+import type { ResultLine } from '../../../src/engine/run/result.ts';
 import type { Span } from '../../../src/http/messages/piece.ts';
 import { createResultTranslator } from '../../../src/http/messages/result-line.ts';
 import type { ResultTranslator } from '../../../src/http/messages/result-line.ts';

@@ -1,10 +1,10 @@
-import { canTransition, isTerminal, NO_USAGE } from '../../../engine/batch.ts';
-import type { Batch, BatchFormat } from '../../../engine/batch.ts';
-import { newDoneBits } from '../../../engine/chunk.ts';
-import type { NewChunk } from '../../../engine/chunk.ts';
-import type { NewEvent } from '../../../engine/event.ts';
-import { createOwnerTurns } from '../../../engine/owner-turns.ts';
-import type { OwnerTurns } from '../../../engine/owner-turns.ts';
+import { canTransition, isTerminal, NO_USAGE } from '../../../engine/batches/batch.ts';
+import type { Batch, BatchFormat } from '../../../engine/batches/batch.ts';
+import { newDoneBits } from '../../../engine/run/chunk.ts';
+import type { NewChunk } from '../../../engine/run/chunk.ts';
+import type { NewEvent } from '../../../engine/webhooks/event.ts';
+import { createOwnerTurns } from '../../../engine/owners/owner-turns.ts';
+import type { OwnerTurns } from '../../../engine/owners/owner-turns.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
 import { insertFiles, page } from './files.ts';

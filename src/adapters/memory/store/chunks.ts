@@ -1,8 +1,8 @@
-import { countDone, encodeSegmentLines, withDone } from '../../../engine/chunk.ts';
-import type { NewSegment } from '../../../engine/chunk.ts';
+import { countDone, encodeSegmentLines, withDone } from '../../../engine/run/chunk.ts';
+import type { NewSegment } from '../../../engine/run/chunk.ts';
 import type { ChunkRef, Fenced, Store } from '../../../engine/ports.ts';
-import { createOwnerTurns } from '../../../engine/owner-turns.ts';
-import { addUsage } from '../../../engine/usage.ts';
+import { createOwnerTurns } from '../../../engine/owners/owner-turns.ts';
+import { addUsage } from '../../../engine/run/usage.ts';
 import { claimChunks } from './claims.ts';
 import { isChunkDone, stepTime } from './state.ts';
 import type { BatchState, ChunkState, StoreState } from './state.ts';

@@ -1,6 +1,6 @@
-import { createClaimRoom } from '../../../engine/claim-room.ts';
-import type { ClaimRoom } from '../../../engine/claim-room.ts';
-import type { OwnerTurns } from '../../../engine/owner-turns.ts';
+import { createClaimRoom } from '../../../engine/run/claim-room.ts';
+import type { ClaimRoom } from '../../../engine/run/claim-room.ts';
+import type { OwnerTurns } from '../../../engine/owners/owner-turns.ts';
 import type { ChunkClaim, ClaimChunksQuery } from '../../../engine/ports.ts';
 import { byDeadline, byPriority } from './batches.ts';
 import { sharesOf, weightOf } from './owners.ts';

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { createShareOut } from '../../../engine/delivery-share.ts';
-import { MAX_DELIVERY_WAIT_MS } from '../../../engine/event.ts';
-import type { DeliveryTarget, EventRecord, NewEvent } from '../../../engine/event.ts';
+import { createShareOut } from '../../../engine/webhooks/delivery-share.ts';
+import { MAX_DELIVERY_WAIT_MS } from '../../../engine/webhooks/event.ts';
+import type { DeliveryTarget, EventRecord, NewEvent } from '../../../engine/webhooks/event.ts';
 import type { DeliveryResult, Fenced, Store } from '../../../engine/ports.ts';
-import { judgeEndpoint } from '../../../engine/webhook-endpoint.ts';
+import { judgeEndpoint } from '../../../engine/webhooks/webhook-endpoint.ts';
 import { disableEndpoint } from './endpoint-status.ts';
 import type { DeliveryState, StoreState } from './state.ts';
 

@@ -1,6 +1,6 @@
-import type { DeliveryTarget } from '../../../engine/event.ts';
+import type { DeliveryTarget } from '../../../engine/webhooks/event.ts';
 import type { ReplayRefusal, Store } from '../../../engine/ports.ts';
-import type { DeliveryRecord } from '../../../engine/webhook-endpoint.ts';
+import type { DeliveryRecord } from '../../../engine/webhooks/webhook-endpoint.ts';
 import { insertDelivery } from './deliveries.ts';
 import { deliveriesTo } from './endpoint-status.ts';
 import { page } from './files.ts';

@@ -1,5 +1,5 @@
-import { ENDED_BY_DISABLING } from '../../../engine/webhook-endpoint.ts';
-import type { DisabledReason } from '../../../engine/webhook-endpoint.ts';
+import { ENDED_BY_DISABLING } from '../../../engine/webhooks/webhook-endpoint.ts';
+import type { DisabledReason } from '../../../engine/webhooks/webhook-endpoint.ts';
 import type { DeliveryState, EndpointState, StoreState } from './state.ts';
 
 /** Disables an endpoint on the service's own account. */

@@ -1,5 +1,5 @@
-import { isTerminal } from '../../../engine/batch.ts';
-import type { FileRecord } from '../../../engine/file.ts';
+import { isTerminal } from '../../../engine/batches/batch.ts';
+import type { FileRecord } from '../../../engine/files/file.ts';
 import type { Page, Store } from '../../../engine/ports.ts';
 import { refuseBytes } from './owner-usage.ts';
 import type { StoreState } from './state.ts';

@@ -1,4 +1,4 @@
-import type { LiveStore } from '../../../engine/live-store.ts';
+import type { LiveStore } from '../../../engine/batches/live-store.ts';
 import type { StoreState } from './state.ts';
 
 export function createLiveVerbs(state: StoreState): LiveStore {

@@ -1,4 +1,4 @@
-import type { MessageBatchStore } from '../../../engine/message-batch-store.ts';
+import type { MessageBatchStore } from '../../../engine/batches/message-batch-store.ts';
 import { oldestFirst } from './batches.ts';
 import { page } from './files.ts';
 import { findBatch, liveBatch } from './state.ts';

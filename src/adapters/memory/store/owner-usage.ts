@@ -1,7 +1,7 @@
 /** What owners use now, and whether they have room for more. */
-import { isTerminal } from '../../../engine/batch.ts';
-import { findBatchOverLimit, findOverLimit, NO_LIMITS } from '../../../engine/owner.ts';
-import type { OverLimit, OwnerLimits, OwnerUsage } from '../../../engine/owner.ts';
+import { isTerminal } from '../../../engine/batches/batch.ts';
+import { findBatchOverLimit, findOverLimit, NO_LIMITS } from '../../../engine/owners/owner.ts';
+import type { OverLimit, OwnerLimits, OwnerUsage } from '../../../engine/owners/owner.ts';
 import { liveBatch } from './state.ts';
 import type { StoreState } from './state.ts';
 

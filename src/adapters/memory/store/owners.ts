@@ -1,5 +1,5 @@
-import type { OwnerShare } from '../../../engine/owner-turns.ts';
-import type { OwnerStore } from '../../../engine/owner-store.ts';
+import type { OwnerShare } from '../../../engine/owners/owner-turns.ts';
+import type { OwnerStore } from '../../../engine/owners/owner-store.ts';
 import { page } from './files.ts';
 import { storedBytesOf, usageOfBatches } from './owner-usage.ts';
 import type { BatchState, StoreState } from './state.ts';

@@ -1,4 +1,4 @@
-import { isTerminal } from '../../../engine/batch.ts';
+import { isTerminal } from '../../../engine/batches/batch.ts';
 import type { RememberedSubmission, SecondChancesStore } from '../../../engine/ports.ts';
 import { insertBatch } from './batches.ts';
 import { insertFiles } from './files.ts';

@@ -1,15 +1,15 @@
 /** What the memory store holds. Insertion order of the maps stands for time of insertion. */
-import { isTerminal, NO_USAGE } from '../../../engine/batch.ts';
-import type { ApiKey } from '../../../engine/api-key.ts';
-import type { Batch, Usage } from '../../../engine/batch.ts';
-import type { NewChunk, SegmentRecord } from '../../../engine/chunk.ts';
-import type { Delivery, EventRecord } from '../../../engine/event.ts';
-import type { BlobRef, FileRecord } from '../../../engine/file.ts';
-import type { Owner } from '../../../engine/owner.ts';
+import { isTerminal, NO_USAGE } from '../../../engine/batches/batch.ts';
+import type { ApiKey } from '../../../engine/owners/api-key.ts';
+import type { Batch, Usage } from '../../../engine/batches/batch.ts';
+import type { NewChunk, SegmentRecord } from '../../../engine/run/chunk.ts';
+import type { Delivery, EventRecord } from '../../../engine/webhooks/event.ts';
+import type { BlobRef, FileRecord } from '../../../engine/files/file.ts';
+import type { Owner } from '../../../engine/owners/owner.ts';
 import type { AttemptTrace } from '../../../engine/ports.ts';
-import type { WebhookEndpoint } from '../../../engine/webhook-endpoint.ts';
-import type { UploadPart, UploadRecord } from '../../../engine/upload.ts';
-import { addUsage } from '../../../engine/usage.ts';
+import type { WebhookEndpoint } from '../../../engine/webhooks/webhook-endpoint.ts';
+import type { UploadPart, UploadRecord } from '../../../engine/files/upload.ts';
+import { addUsage } from '../../../engine/run/usage.ts';
 
 export interface StoreState {
   readonly files: Map<string, FileRecord>;

@@ -1,6 +1,6 @@
-import type { UploadRecord } from '../../../engine/upload.ts';
-import { MAX_PARTS } from '../../../engine/upload.ts';
-import type { UploadChange, UploadStore } from '../../../engine/upload-store.ts';
+import type { UploadRecord } from '../../../engine/files/upload.ts';
+import { MAX_PARTS } from '../../../engine/files/upload.ts';
+import type { UploadChange, UploadStore } from '../../../engine/files/upload-store.ts';
 import { insertFiles } from './files.ts';
 import { refuseBytes } from './owner-usage.ts';
 import type { StoreState, UploadState } from './state.ts';

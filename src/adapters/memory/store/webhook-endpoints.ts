@@ -1,5 +1,5 @@
 import type { Store } from '../../../engine/ports.ts';
-import { changeEndpoint, isFreshStart, secretHintOf } from '../../../engine/webhook-endpoint.ts';
+import { changeEndpoint, isFreshStart, secretHintOf } from '../../../engine/webhooks/webhook-endpoint.ts';
 import { deliveriesTo, endPending } from './endpoint-status.ts';
 import { page } from './files.ts';
 import type { EndpointState, StoreState } from './state.ts';

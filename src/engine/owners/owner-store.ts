@@ -1,0 +1,21 @@
+/** The part of the Store port that keeps owners. */
+import type { Owner, OwnerUsage } from './owner.ts';
+import type { Page } from '../page.ts';
+
+export interface OwnerQuery {
+  /** Names that come after this one; it need not be an owner's. */
+  readonly after?: string | undefined;
+  readonly limit: number;
+}
+
+/** Owners, each with its weight and limits. */
+export interface OwnerStore {
+  /** Null where nothing was set for this owner. */
+  getOwner(name: string): Promise<Owner | null>;
+  /** Sets all of an owner. */
+  putOwner(owner: Owner): Promise<void>;
+  /** The names of owners for whom something was set, who have keys (dead ones too) or who have bytes stored; ascending, by code points. */
+  listOwnerNames(query: OwnerQuery): Promise<Page<string>>;
+  /** As of now; zeros for an unknown owner. */
+  readOwnerUsage(name: string): Promise<OwnerUsage>;
+}
