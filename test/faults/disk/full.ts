@@ -91,9 +91,11 @@ const stickFinalizing: Stick = async ({ world, disk }) => {
 };
 
 const stickPreparing: Stick = async ({ world, disk }) => {
-  const input = await world.client.upload(makeInput(8000, { bytes: 200 }));
-  const held = holdAnswers(world.upstream, { answered: 8000 });
-  disk.fill(72 * KB);
+  const lines = 12_000;
+  const input = await world.client.upload(makeInput(lines, { bytes: 200 }));
+  const held = holdAnswers(world.upstream, { answered: lines });
+  // Enough for the batch and the claim of its step, not for its chunks.
+  disk.fill(128 * KB);
   const batch = await world.client.create(input);
   return { batch, held, says: /prepare of .* failed/ };
 };
