@@ -68,7 +68,7 @@ export interface RunningBatch {
 export interface ChunkClaim {
   readonly batch: RunningBatch;
   readonly chunk: ClaimedChunk;
-  /** True where chunks of the batch are left that nobody has claimed. */
+  /** True where chunks of the batch are left that nobody has claimed, at the end of the call. */
   readonly hasMore: boolean;
 }
 
@@ -240,7 +240,12 @@ export interface Store
   releaseChunks(chunks: readonly ChunkRef[]): Promise<void>;
   /** Batches of which `worker` holds chunks and which are no longer in_progress. */
   findStoppedBatches(worker: string): Promise<readonly string[]>;
-  /** Frees what dead workers held: steps, chunks (each counts one crash), deliveries. For SQLite: everything, at start. */
+  /**
+   * Says that the worker is alive: what it holds stays its own for some 30 s from now on. (In a store that one process owns,
+   * until another worker says so.)
+   */
+  renewLease(worker: string): Promise<void>;
+  /** Frees what workers held that are no longer alive, or never said that they are: steps, chunks (each counts one crash), deliveries. */
   releaseDeadLeases(now: number): Promise<void>;
 
   // Deliveries

@@ -6,6 +6,7 @@ import { createDeliveries } from './deliveries.ts';
 import { createHousekeeping } from './housekeeping.ts';
 import { createLaneStops } from './lane-stops.ts';
 import { createLanes } from './lanes.ts';
+import { createLease } from './lease.ts';
 import { createModelWindows } from './model-windows.ts';
 import { createSlots } from './slots.ts';
 import { createSteps } from './steps.ts';
@@ -26,7 +27,7 @@ export interface WorkerOptions {
 }
 
 export interface Worker {
-  /** Takes over what dead workers left, then works until `stop`. With SQLite, a store has one worker at a time. */
+  /** Takes over what dead workers left, then works until `stop`. A store that one process owns has one worker at a time. */
   start(): Promise<void>;
   /**
    * Claims nothing more, lets requests in flight end for `graceMs` (default 0), aborts the rest, commits what
@@ -84,6 +85,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   const steps = createSteps(ctx, worker, wake);
   const deliveries = createDeliveries(ctx, worker, wake);
   const housekeeping = createHousekeeping(ctx);
+  const lease = createLease({ ctx, worker, onReleased: wake });
 
   function wake(): void {
     claims.noteWork();
@@ -187,7 +189,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
 
   return {
     async start() {
-      await ctx.store.releaseDeadLeases(ctx.clock.now());
+      await lease.start();
       ticker = createTicker({ clock: ctx.clock, log: ctx.log, intervalMs: TICK_INTERVAL_MS, tick });
       unsubscribe = engine.onWake(wake);
       wake();
@@ -203,6 +205,8 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
       ends.push(
         ...(await Promise.allSettled([...lanes.all.values()].map((lane) => laneStops.giveBack(lane)))),
       );
+      // Last: what was given back must not have been taken for a dead worker's before.
+      await lease.stop();
       const failed = ends.find((end) => end.status === 'rejected');
       if (failed !== undefined) throw failed.reason;
     },

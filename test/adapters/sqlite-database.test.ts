@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { openSqliteStore } from '../../src/adapters/sqlite/index.ts';
-import { migrate, readMigrations } from '../../src/adapters/sqlite/migrate.ts';
+import { readMigrations } from '../../src/adapters/sql/migrations.ts';
+import { migrate } from '../../src/adapters/sqlite/migrate.ts';
 import { openDatabase } from '../../src/adapters/sqlite/open.ts';
 import {
   aFile,

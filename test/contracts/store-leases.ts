@@ -35,6 +35,21 @@ export function describeLeases(it: StoreIt): void {
       expect((await claim(store)).map(({ chunk }) => chunk.crashes)).toEqual([2, 1]);
     });
 
+    it('do not end those of a worker that says that it is alive', async ({ store }) => {
+      const other = await createBatch(store, { owner: 'bob' });
+      await startBatch(store, {}, chunksOf(2));
+      await store.renewLease('living');
+      const [mine] = await claim(store, { worker: 'living', limit: 1 });
+      await claim(store, { worker: 'dead' });
+      const step = await store.claimBatchStep('living', T0);
+      expect(step?.batch.id).toBe(other.id);
+      await store.releaseDeadLeases(T0);
+      expect(await store.claimBatchStep('next', T0)).toBeNull();
+      expect((await claim(store)).map(({ chunk }) => [chunk.number, chunk.crashes])).toEqual([[1, 1]]);
+      if (mine === undefined) return expect.unreachable();
+      expect(await store.commitSegments([aSegment(mine.chunk, [1])], T0)).toEqual(['ok']);
+    });
+
     it('leave the deaths of the line that was being tried, counted as long as it is the same', async ({
       store,
     }) => {

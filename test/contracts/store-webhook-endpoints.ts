@@ -43,7 +43,7 @@ function describeKeeping(it: StoreIt): void {
   it('are limited for each owner, also where several are inserted at once', async ({ store }) => {
     const insert = (owner: string) => store.insertWebhookEndpoint(anEndpoint({ owner }), FIRST_SECRET, 2);
     const results = await Promise.all([insert('ann'), insert('ann'), insert('ann'), insert('bob')]);
-    expect(results).toEqual(['ok', 'ok', 'full', 'ok']);
+    expect([results.slice(0, 3).toSorted(), results[3]]).toEqual([['full', 'ok', 'ok'], 'ok']);
     const page = await store.listWebhookEndpoints('ann', undefined, 10);
     expect(page?.data).toHaveLength(2);
     await store.deleteWebhookEndpoint('ann', page?.data[0]?.id ?? '');

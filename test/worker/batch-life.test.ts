@@ -293,16 +293,16 @@ describe('a batch that is cancelled', () => {
     const clock = createFakeClock();
     const upstream = createScriptedUpstream(() => outcome);
     const engine = await startEngine({ upstream, clock, settings: { retryBaseMs: HOUR } });
-    await vi.waitFor(() => expect(clock.timers).toBe(1));
+    await vi.waitFor(() => expect(clock.timers).toBe(2));
     const { id } = await submit(engine, inputLines(3));
     await vi.waitFor(() => {
       expect(upstream.requests).toHaveLength(3);
-      // The ticker's and that of the wait.
-      expect(clock.timers).toBe(2);
+      // The ticker's, the lease's and that of the wait.
+      expect(clock.timers).toBe(3);
     });
     await engine.batches.cancel(OWNER, id);
     await ended(engine, id, clock);
-    await vi.waitFor(() => expect(clock.timers).toBe(1));
+    await vi.waitFor(() => expect(clock.timers).toBe(2));
   });
 
   it('stays as it is when cancelled again; another ended one refuses', async () => {

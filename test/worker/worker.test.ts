@@ -252,6 +252,7 @@ describe('a chunk that another worker has now', () => {
     await submit(engine, inputLines(2));
     await vi.waitFor(() => expect(scripted.held).toHaveLength(2));
     isLost = true;
+    await storage.store.renewLease('another');
     await storage.store.releaseDeadLeases(clock.now());
     scripted.held[0]?.settle(answer({}));
     await vi.waitFor(() => {
@@ -260,7 +261,8 @@ describe('a chunk that another worker has now', () => {
         'upstream cannot be reached; its lines wait',
       );
     });
-    await vi.waitFor(() => expect(clock.timers).toBe(1));
+    // The ticker's and the lease's.
+    await vi.waitFor(() => expect(clock.timers).toBe(2));
   });
 });
 

@@ -5,6 +5,7 @@ import { createChunkVerbs } from './store/chunks.ts';
 import { createDeliveryVerbs } from './store/deliveries.ts';
 import { createEndpointDeliveryVerbs } from './store/endpoint-deliveries.ts';
 import { createFileVerbs } from './store/files.ts';
+import { createLeaseVerbs } from './store/leases.ts';
 import { createLiveVerbs } from './store/live.ts';
 import { createSecondChanceVerbs } from './store/second-chances.ts';
 import { createMessageBatchVerbs } from './store/message-batches.ts';
@@ -28,6 +29,7 @@ export function createMemoryStore(): Store {
     apiKeys: new Map(),
     endpoints: new Map(),
     owners: new Map(),
+    liveWorker: null,
   };
   return {
     ...createFileVerbs(state),
@@ -43,28 +45,8 @@ export function createMemoryStore(): Store {
     ...createEndpointDeliveryVerbs(state),
     ...createMessageBatchVerbs(state),
     ...createOwnerVerbs(state),
-    releaseDeadLeases: async () => releaseAll(state),
+    ...createLeaseVerbs(state),
     ping: async () => {},
     close: async () => {},
   };
-}
-
-function releaseAll(state: StoreState): void {
-  for (const found of state.batches.values()) {
-    if (found.stepHeld) {
-      found.stepHeld = false;
-      found.stepEpoch++;
-    }
-    for (const chunk of found.chunks.values()) {
-      if (chunk.worker === null) continue;
-      chunk.worker = null;
-      chunk.epoch++;
-      chunk.crashes++;
-    }
-  }
-  for (const found of state.deliveries.values()) {
-    if (!found.held) continue;
-    found.held = false;
-    found.delivery = { ...found.delivery, epoch: found.delivery.epoch + 1 };
-  }
 }

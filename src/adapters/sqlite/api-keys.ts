@@ -1,7 +1,9 @@
 import type { Database } from 'better-sqlite3';
 import type { ApiKey } from '../../engine/owners/api-key.ts';
 import type { ApiKeyQuery, ApiKeyRotation, ApiKeyStore, RotateApiKeyResult } from '../../engine/ports.ts';
-import { fromList, toList } from './rows.ts';
+import { toApiKey } from '../sql/api-key-rows.ts';
+import type { ApiKeyRow } from '../sql/api-key-rows.ts';
+import { fromList } from '../sql/rows.ts';
 import { transaction } from './transaction.ts';
 
 type ReadVerb = 'findApiKey' | 'getApiKey' | 'listApiKeys' | 'hasApiKeys';
@@ -9,36 +11,6 @@ type ReadVerb = 'findApiKey' | 'getApiKey' | 'listApiKeys' | 'hasApiKeys';
 /** Keys that an administrator hands out. */
 export function createApiKeyVerbs(db: Database): ApiKeyStore {
   return { ...createReads(db), ...createWrites(db) };
-}
-
-interface ApiKeyRow {
-  readonly id: string;
-  readonly owner: string;
-  readonly name: string;
-  readonly hint: string;
-  readonly models: string | null;
-  readonly endpoints: string | null;
-  readonly created_at: number;
-  readonly expires_at: number | null;
-  readonly revoked_at: number | null;
-  readonly last_used_at: number | null;
-  readonly requests_per_minute: number | null;
-}
-
-function toApiKey(row: ApiKeyRow): ApiKey {
-  return {
-    id: row.id,
-    owner: row.owner,
-    name: row.name,
-    requestsPerMinute: row.requests_per_minute,
-    hint: row.hint,
-    models: toList(row.models),
-    endpoints: toList(row.endpoints),
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    revokedAt: row.revoked_at,
-    lastUsedAt: row.last_used_at,
-  };
 }
 
 function createReads(db: Database): Pick<ApiKeyStore, ReadVerb> {

@@ -1,8 +1,8 @@
 import type { Database } from 'better-sqlite3';
 import { isTerminal } from '../../engine/batches/batch.ts';
 import type { Batch } from '../../engine/batches/batch.ts';
-import { toBatch } from './rows.ts';
-import type { BatchRow, ProgressRow } from './rows.ts';
+import { toBatch } from '../sql/rows.ts';
+import type { BatchRow, ProgressRow } from '../sql/rows.ts';
 
 /**
  * Where sums of tokens end, as in `addUsage`. A chunk of lines with absurd counts fits into 64 bits, but the sum of a few

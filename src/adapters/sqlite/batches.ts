@@ -7,7 +7,7 @@ import type { CancelResult, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
 import type { Room } from './owner-usage.ts';
-import { fromList } from './rows.ts';
+import { fromList } from '../sql/rows.ts';
 import { transaction } from './transaction.ts';
 
 export type BatchVerbs = Pick<

@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3';
 import { createClaimRoom } from '../../engine/run/claim-room.ts';
 import type { ClaimRoom } from '../../engine/run/claim-room.ts';
 import type { ChunkClaim, ChunkRef, ClaimChunksQuery, RunningBatch, Store } from '../../engine/ports.ts';
-import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
+import { createOwnerTurns, takeNext } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
 import { transaction } from './transaction.ts';
 
@@ -36,6 +36,7 @@ function createClaimChunks(db: Database): (query: ClaimChunksQuery) => ChunkClai
   const shares = createReadShares(db);
   const findNext = createFindNextChunk(db);
   const hold = createHoldChunk(db);
+  const read = createReadClaim(db);
   // One chunk at a time: each is chosen from counts that include the ones before it, which is what makes the
   // choice fair, and costs some 20 µs. Ranking all ready chunks by window functions reads every one of them.
   return transaction(db, (query: ClaimChunksQuery): ChunkClaim[] => {
@@ -44,17 +45,17 @@ function createClaimChunks(db: Database): (query: ClaimChunksQuery) => ChunkClai
       passed: new Map(),
       except: query.oneEachExcept === null ? null : new Set(query.oneEachExcept),
     };
-    const take = turns.startRound(shares(), (owner) => findNext(owner, query, progress));
-    const claims: ChunkClaim[] = [];
-    while (claims.length < query.limit) {
-      const next = take();
+    const round = turns.startRound(shares());
+    const taken: NextChunk[] = [];
+    while (taken.length < query.limit) {
+      const next = takeNext(round, (owner) => findNext(owner, query, progress));
       if (next === null) break;
-      const claim = hold(query.worker, next.seq, next.number);
-      progress.room.take(claim.batch.id, claim.chunk.model);
-      progress.except?.add(claim.batch.id);
-      claims.push(claim);
+      hold(query.worker, next);
+      progress.room.take(next.batchId, next.model);
+      progress.except?.add(next.batchId);
+      taken.push(next);
     }
-    return claims;
+    return taken.map(read);
   });
 }
 
@@ -99,7 +100,9 @@ interface ClaimProgress {
 interface NextChunk {
   /** Of its batch. */
   readonly seq: number;
+  readonly batchId: string;
   readonly number: number;
+  readonly model: string;
 }
 
 /** Finds the chunk of an owner to hand out next. */
@@ -127,11 +130,11 @@ function createFindNextChunk(
     order by c.number
   `);
 
-  function findInBatch(seq: number, id: string, { room, passed }: ClaimProgress): number | null {
+  function findInBatch(seq: number, batchId: string, { room, passed }: ClaimProgress): NextChunk | null {
     const after = passed.get(seq) ?? -1;
     if (after === Infinity) return null;
     for (const { number, model } of ready.iterate(seq, after)) {
-      if (room.has(id, model)) return number;
+      if (room.has(batchId, model)) return { seq, batchId, number, model };
       passed.set(seq, number);
     }
     passed.set(seq, Infinity);
@@ -141,8 +144,8 @@ function createFindNextChunk(
   return (owner, { above }, progress) => {
     for (const { seq, id } of candidates.iterate({ owner, above: above.get(owner) ?? ALL })) {
       if (progress.except?.has(id) === true) continue;
-      const number = findInBatch(seq, id, progress);
-      if (number !== null) return { seq, number };
+      const next = findInBatch(seq, id, progress);
+      if (next !== null) return next;
     }
     return null;
   };
@@ -173,14 +176,22 @@ interface ClaimedRow {
   readonly has_more: number;
 }
 
-/** Marks one chunk as claimed and reads what its worker needs. */
-function createHoldChunk(db: Database): (worker: string, batch: number, number: number) => ChunkClaim {
+/** Marks one chunk as claimed. */
+function createHoldChunk(db: Database): (worker: string, chunk: NextChunk) => void {
   const hold = db.prepare<[string, number, number]>(`
     update chunks
     set state = 'claimed', worker = ?, epoch = epoch + 1
     where batch = ? and number = ?
   `);
   const count = db.prepare<[number]>('update batches set chunks_claimed = chunks_claimed + 1 where seq = ?');
+  return (worker, { seq, number }) => {
+    hold.run(worker, seq, number);
+    count.run(seq);
+  };
+}
+
+/** Reads what the worker of a claimed chunk needs. */
+function createReadClaim(db: Database): (chunk: NextChunk) => ChunkClaim {
   const get = db.prepare<[number, number], ClaimedRow>(`
     select
       b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_sha256, b.input_bytes,
@@ -192,11 +203,9 @@ function createHoldChunk(db: Database): (worker: string, batch: number, number: 
       left join owners o on o.owner = b.owner
     where c.batch = ? and c.number = ?
   `);
-  return (worker, batch, number) => {
-    hold.run(worker, batch, number);
-    count.run(batch);
-    const row = get.get(batch, number);
-    if (row === undefined) throw new Error(`chunk ${number} of batch ${batch} is incomplete`);
+  return ({ seq, number }) => {
+    const row = get.get(seq, number);
+    if (row === undefined) throw new Error(`chunk ${number} of batch ${seq} is incomplete`);
     return toClaim(row, number);
   };
 }

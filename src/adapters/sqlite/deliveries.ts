@@ -1,11 +1,12 @@
 import type { Database } from 'better-sqlite3';
-import type { BatchFormat } from '../../engine/batches/batch.ts';
 import { createShareOut } from '../../engine/webhooks/delivery-share.ts';
 import type { DeliveryShare } from '../../engine/webhooks/delivery-share.ts';
 import { MAX_DELIVERY_WAIT_MS } from '../../engine/webhooks/event.ts';
-import type { Delivery, DeliveryTarget, EventType } from '../../engine/webhooks/event.ts';
+import type { Delivery } from '../../engine/webhooks/event.ts';
 import type { AttemptTrace, DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
 import { judgeEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
+import { toDelivery } from '../sql/delivery-rows.ts';
+import type { DeliveryRow } from '../sql/delivery-rows.ts';
 import { createDisableEndpoint } from './endpoint-status.ts';
 import { transaction } from './transaction.ts';
 
@@ -30,21 +31,6 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
     releaseDeliveries: async (deliveries) => release(deliveries),
     purgeEvents: async (before) => purge.run(before).changes,
   };
-}
-
-interface DeliveryRow {
-  readonly id: string;
-  readonly url: string;
-  readonly origin: DeliveryTarget['origin'];
-  readonly endpoint_id: string | null;
-  readonly attempts: number;
-  readonly epoch: number;
-  readonly event_id: string;
-  readonly owner: string;
-  readonly batch_id: string;
-  readonly format: BatchFormat;
-  readonly type: EventType;
-  readonly created_at: number;
 }
 
 type Claim = (worker: string, now: number, limit: number, share?: DeliveryShare) => Delivery[];
@@ -93,30 +79,6 @@ function createClaimDeliveries(db: Database): Claim {
       return toDelivery(read.get(seq) as DeliveryRow);
     });
   });
-}
-
-function toDelivery(row: DeliveryRow): Delivery {
-  return {
-    id: row.id,
-    event: {
-      id: row.event_id,
-      owner: row.owner,
-      batchId: row.batch_id,
-      format: row.format,
-      type: row.type,
-      createdAt: row.created_at,
-    },
-    target: toTarget(row),
-    attempts: row.attempts,
-    epoch: row.epoch,
-  };
-}
-
-function toTarget({ url, origin, endpoint_id }: DeliveryRow): DeliveryTarget {
-  if (origin !== 'endpoint') return { url, origin };
-  // It takes its pending deliveries with it.
-  if (endpoint_id === null) throw new Error('a pending delivery has no endpoint');
-  return { url, origin, endpointId: endpoint_id };
 }
 
 type Settle = (

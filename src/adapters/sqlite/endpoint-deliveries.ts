@@ -1,6 +1,4 @@
 import type { Database } from 'better-sqlite3';
-import type { BatchFormat } from '../../engine/batches/batch.ts';
-import type { EventType } from '../../engine/webhooks/event.ts';
 import type {
   ReplayDeliveryResult,
   ReplayEventsQuery,
@@ -8,51 +6,11 @@ import type {
   ReplayRefusal,
   WebhookEndpointStore,
 } from '../../engine/ports.ts';
-import type { DeliveryRecord, WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
+import { toRecord } from '../sql/delivery-rows.ts';
+import type { RecordRow } from '../sql/delivery-rows.ts';
 import { createInsertDelivery } from './events.ts';
 import { transaction } from './transaction.ts';
-
-interface RecordRow {
-  readonly id: string;
-  readonly event_id: string;
-  readonly owner: string;
-  readonly batch_id: string;
-  readonly format: BatchFormat;
-  readonly type: EventType;
-  readonly event_created_at: number;
-  readonly created_at: number;
-  readonly state: DeliveryRecord['state'];
-  readonly attempts: number;
-  readonly next_at: number;
-  readonly last_attempt_at: number | null;
-  readonly last_status_code: number | null;
-  readonly last_duration_ms: number | null;
-  readonly last_response: string | null;
-  readonly last_error: string | null;
-}
-
-function toRecord(row: RecordRow): DeliveryRecord {
-  return {
-    id: row.id,
-    event: {
-      id: row.event_id,
-      owner: row.owner,
-      batchId: row.batch_id,
-      format: row.format,
-      type: row.type,
-      createdAt: row.event_created_at,
-    },
-    createdAt: row.created_at,
-    state: row.state,
-    attempts: row.attempts,
-    nextAttemptAt: row.state === 'pending' ? row.next_at : null,
-    lastAttemptAt: row.last_attempt_at,
-    lastStatusCode: row.last_status_code,
-    lastDurationMs: row.last_duration_ms,
-    lastResponse: row.last_response,
-    lastError: row.last_error,
-  };
-}
 
 interface EndpointState {
   readonly seq: number;

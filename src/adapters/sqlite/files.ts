@@ -3,8 +3,8 @@ import type { FileRecord } from '../../engine/files/file.ts';
 import type { Inserted, OwnerLimits } from '../../engine/owners/owner.ts';
 import type { DeleteFileResult, FileQuery, Store } from '../../engine/ports.ts';
 import type { Room } from './owner-usage.ts';
-import { toBlob, toFile } from './rows.ts';
-import type { BlobRow, FileRow } from './rows.ts';
+import { toBlob, toFile } from '../sql/rows.ts';
+import type { BlobRow, FileRow } from '../sql/rows.ts';
 import { transaction } from './transaction.ts';
 
 export type FileVerbs = Pick<

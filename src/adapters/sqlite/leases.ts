@@ -2,29 +2,40 @@ import type { Database } from 'better-sqlite3';
 import type { Store } from '../../engine/ports.ts';
 import { transaction } from './transaction.ts';
 
-/** Recovery at start: one process owns the database, so whatever is held then was held by a dead one. */
-export function createLeaseVerbs(db: Database): Pick<Store, 'releaseDeadLeases'> {
-  const freeSteps = db.prepare(`
+/**
+ * One process owns the database, hence one worker is alive: the last one that said so. Whatever others hold, dead ones held.
+ */
+export function createLeaseVerbs(db: Database): Pick<Store, 'renewLease' | 'releaseDeadLeases'> {
+  let alive = '';
+  const freeSteps = db.prepare<[string]>(`
     update batches
     set step_worker = null, step_epoch = step_epoch + 1
-    where status in ('validating', 'in_progress', 'finalizing', 'cancelling') and step_worker is not null
+    where step_worker is not null and step_worker <> ?
   `);
-  const freeChunks = db.prepare(`
+  const count = db.prepare(`
+    update batches
+    set chunks_claimed = (select count(*) from chunks c where c.batch = batches.seq and c.state = 'claimed')
+    where chunks_claimed > 0
+  `);
+  const freeChunks = db.prepare<[string]>(`
     update chunks
     set state = 'ready', worker = null, epoch = epoch + 1, crashes = crashes + 1
-    where batch in (select seq from batches where chunks_claimed > 0) and state = 'claimed'
+    where batch in (select seq from batches where chunks_claimed > 0) and state = 'claimed' and worker <> ?
   `);
-  const resetCounts = db.prepare('update batches set chunks_claimed = 0 where chunks_claimed > 0');
-  const freeDeliveries = db.prepare(`
+  const freeDeliveries = db.prepare<[string]>(`
     update deliveries
     set worker = null, epoch = epoch + 1
-    where state = 'pending' and worker is not null
+    where state = 'pending' and worker is not null and worker <> ?
   `);
-  const release = transaction(db, () => {
-    freeSteps.run();
-    freeChunks.run();
-    resetCounts.run();
-    freeDeliveries.run();
+  const release = transaction(db, (worker: string) => {
+    freeSteps.run(worker);
+    if (freeChunks.run(worker).changes > 0) count.run();
+    freeDeliveries.run(worker);
   });
-  return { releaseDeadLeases: async () => release() };
+  return {
+    renewLease: async (worker) => {
+      alive = worker;
+    },
+    releaseDeadLeases: async () => release(alive),
+  };
 }

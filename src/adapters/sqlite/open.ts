@@ -1,5 +1,6 @@
 import Database from 'better-sqlite3';
-import { migrate, readMigrations } from './migrate.ts';
+import { readMigrations } from '../sql/migrations.ts';
+import { migrate } from './migrate.ts';
 
 /** The same folder from src/adapters/sqlite/ and from dist/adapters/sqlite/. */
 const MIGRATIONS = new URL('../../../migrations/sqlite/', import.meta.url);

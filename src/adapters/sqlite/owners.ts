@@ -1,16 +1,9 @@
 import type { Database } from 'better-sqlite3';
 import type { Owner } from '../../engine/owners/owner.ts';
 import type { OwnerQuery, OwnerStore } from '../../engine/owners/owner-store.ts';
+import { toOwner } from '../sql/owner-rows.ts';
+import type { OwnerRow } from '../sql/owner-rows.ts';
 import { createReadUsage } from './owner-usage.ts';
-
-interface OwnerRow {
-  readonly owner: string;
-  readonly weight: number;
-  readonly requests_per_minute: number | null;
-  readonly max_stored_bytes: number | null;
-  readonly max_queued_lines: number | null;
-  readonly max_live_batches: number | null;
-}
 
 /** Owners in SQLite. */
 export function createOwnerVerbs(db: Database): OwnerStore {
@@ -52,16 +45,5 @@ function createListNames(db: Database): OwnerStore['listOwnerNames'] {
     const names = new Set(places.flatMap((place) => place.all(after, limit + 1)));
     const sorted = [...names].toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
     return { data: sorted.slice(0, limit), hasMore: sorted.length > limit };
-  };
-}
-
-function toOwner(row: OwnerRow): Owner {
-  return {
-    name: row.owner,
-    weight: row.weight,
-    requestsPerMinute: row.requests_per_minute,
-    maxStoredBytes: row.max_stored_bytes,
-    maxQueuedLines: row.max_queued_lines,
-    maxLiveBatches: row.max_live_batches,
   };
 }

@@ -2,7 +2,7 @@ import type { Database } from 'better-sqlite3';
 import { canTransition } from '../../engine/batches/batch.ts';
 import type { BatchStatus } from '../../engine/batches/batch.ts';
 import { newDoneBits } from '../../engine/run/chunk.ts';
-import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
+import { createOwnerTurns, takeNext } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
 import type { OverLimit } from '../../engine/owners/owner.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
@@ -84,8 +84,7 @@ function createClaimStep(db: Database, reader: BatchReader): (worker: string) =>
   `);
 
   return transaction(db, (worker: string): BatchStep | null => {
-    const take = turns.startRound(shares(), (owner) => findNext.get(owner) ?? null);
-    const seq = take();
+    const seq = takeNext(turns.startRound(shares()), (owner) => findNext.get(owner) ?? null);
     if (seq === null) return null;
     const row = hold.get(worker, seq);
     if (row === undefined) return null;

@@ -1,51 +1,16 @@
 import type { Database } from 'better-sqlite3';
-import type { BlobRef, FileRecord, UploadPurpose } from '../../engine/files/file.ts';
+import type { BlobRef, FileRecord } from '../../engine/files/file.ts';
 import type { Inserted, OverLimit, OwnerLimits } from '../../engine/owners/owner.ts';
 import { MAX_PARTS } from '../../engine/files/upload.ts';
-import type { UploadPart, UploadRecord, UploadStatus } from '../../engine/files/upload.ts';
+import type { UploadPart, UploadRecord } from '../../engine/files/upload.ts';
 import type { AddPartResult, UploadChange, UploadStore } from '../../engine/files/upload-store.ts';
 import type { InsertFile } from './files.ts';
 import type { Room } from './owner-usage.ts';
-import { toBlob } from './rows.ts';
-import type { BlobRow } from './rows.ts';
+import { toBlob } from '../sql/rows.ts';
+import type { BlobRow } from '../sql/rows.ts';
+import { toUpload } from '../sql/upload-rows.ts';
+import type { PartRow, UploadRow } from '../sql/upload-rows.ts';
 import { transaction } from './transaction.ts';
-
-interface UploadRow {
-  readonly seq: number;
-  readonly id: string;
-  readonly owner: string;
-  readonly filename: string;
-  readonly purpose: UploadPurpose;
-  readonly bytes: number;
-  readonly expires_after_seconds: number | null;
-  readonly created_at: number;
-  readonly expires_at: number;
-  readonly status: UploadStatus;
-  readonly file_id: string | null;
-  readonly parts: number;
-  readonly part_bytes: number;
-}
-
-interface PartRow extends BlobRow {
-  readonly id: string;
-  readonly created_at: number;
-}
-
-/** The upload as it is at `now`. */
-function toUpload(row: UploadRow, now: number): UploadRecord {
-  return {
-    id: row.id,
-    owner: row.owner,
-    filename: row.filename,
-    purpose: row.purpose,
-    bytes: row.bytes,
-    expiresAfterSeconds: row.expires_after_seconds,
-    createdAt: row.created_at,
-    expiresAt: row.expires_at,
-    status: row.status === 'pending' && row.expires_at <= now ? 'expired' : row.status,
-    fileId: row.file_id,
-  };
-}
 
 interface UploadParts {
   readonly insertFile: InsertFile;

@@ -1,8 +1,9 @@
 import type { Database } from 'better-sqlite3';
-import type { EventType } from '../../engine/webhooks/event.ts';
 import type { WebhookEndpointStore } from '../../engine/ports.ts';
 import { changeEndpoint, isFreshStart, secretHintOf } from '../../engine/webhooks/webhook-endpoint.ts';
-import type { DisabledReason, WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
+import { toEndpoint } from '../sql/endpoint-rows.ts';
+import type { EndpointRow } from '../sql/endpoint-rows.ts';
 import { createEndPending } from './endpoint-status.ts';
 import { transaction } from './transaction.ts';
 
@@ -14,20 +15,6 @@ type EndpointWrites = Pick<
   WebhookEndpointStore,
   'insertWebhookEndpoint' | 'updateWebhookEndpoint' | 'rotateWebhookSecret' | 'deleteWebhookEndpoint'
 >;
-
-interface EndpointRow {
-  readonly seq: number;
-  readonly id: string;
-  readonly owner: string;
-  readonly name: string;
-  readonly url: string;
-  readonly event_types: string;
-  readonly status: WebhookEndpoint['status'];
-  readonly disabled_reason: DisabledReason | null;
-  readonly secret_hint: string;
-  readonly created_at: number;
-  readonly updated_at: number;
-}
 
 /** An endpoint and its `seq`. */
 interface Found {
@@ -46,21 +33,6 @@ function createFindEndpoint(db: Database): FindEndpoint {
   return (owner, id) => {
     const row = find.get(id, owner);
     return row === undefined ? undefined : { seq: row.seq, endpoint: toEndpoint(row) };
-  };
-}
-
-function toEndpoint(row: EndpointRow): WebhookEndpoint {
-  return {
-    id: row.id,
-    owner: row.owner,
-    name: row.name,
-    url: row.url,
-    eventTypes: JSON.parse(row.event_types) as EventType[],
-    status: row.status,
-    disabledReason: row.disabled_reason,
-    secretHint: row.secret_hint,
-    createdAt: row.created_at,
-    updatedAt: row.updated_at,
   };
 }
 

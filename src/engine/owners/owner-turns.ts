@@ -7,40 +7,57 @@ export interface OwnerShare {
   readonly held: number;
 }
 
-export interface OwnerTurns {
+/** Sharing out piece by piece, among the owners that had work when it began. */
+export interface OwnerRound {
   /**
-   * Answers how to take the next piece of work, or null where none is left: of the owner that holds the least for its weight;
-   * owners that hold as little take turns. Priorities and deadlines, which clients choose, do not decide between owners.
-   * `shares` come in the order of names; `findNext` answers an owner's next piece, and null once it has none in this round.
+   * Whose turn it is: the owner's that holds the least for its weight; owners that hold as little take turns. Priorities and
+   * deadlines, which clients choose, do not decide between owners. Null: nobody has work left.
    */
-  startRound<Work>(
-    shares: readonly OwnerShare[],
-    findNext: (owner: string) => Work | null,
-  ): () => Work | null;
+  next(): string | null;
+  /** It took a piece. */
+  took(owner: string): void;
+  /** It has none left. */
+  drop(owner: string): void;
+}
+
+export interface OwnerTurns {
+  /** `shares` come in the order of names. */
+  startRound(shares: readonly OwnerShare[]): OwnerRound;
 }
 
 /** Remembers whose turn it was last, so that with less to share out than there are owners none is left out. */
 export function createOwnerTurns(): OwnerTurns {
   let last = '';
   return {
-    startRound(shares, findNext) {
+    startRound(shares) {
       const turns = shares.map(({ owner, weight, held }) => ({ owner, weight, held }));
-      return () => {
-        while (turns.length > 0) {
-          const at = findTurn(turns, last);
-          const turn = turns[at] as OwnerShare & { held: number };
-          const work = findNext(turn.owner);
-          if (work !== null) {
-            turn.held++;
-            last = turn.owner;
-            return work;
-          }
-          turns.splice(at, 1);
-        }
-        return null;
+      const placeOf = (owner: string): number => turns.findIndex((turn) => turn.owner === owner);
+      return {
+        next: () => turns[findTurn(turns, last)]?.owner ?? null,
+        took(owner) {
+          const turn = turns[placeOf(owner)];
+          if (turn !== undefined) turn.held++;
+          last = owner;
+        },
+        drop(owner) {
+          turns.splice(placeOf(owner), 1);
+        },
       };
     },
   };
+}
+
+/** Takes the next piece of a round: `findNext` answers an owner's, and null where it has none left. Null: nobody has. */
+export function takeNext<Work>(round: OwnerRound, findNext: (owner: string) => Work | null): Work | null {
+  for (let owner = round.next(); owner !== null; owner = round.next()) {
+    const work = findNext(owner);
+    if (work !== null) {
+      round.took(owner);
+      return work;
+    }
+    round.drop(owner);
+  }
+  return null;
 }
 
 /** Of those with the least the first after `last`, or else the first. */

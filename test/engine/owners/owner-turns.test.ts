@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { createOwnerTurns } from '../../../src/engine/owners/owner-turns.ts';
+import { createOwnerTurns, takeNext } from '../../../src/engine/owners/owner-turns.ts';
 import type { OwnerShare, OwnerTurns } from '../../../src/engine/owners/owner-turns.ts';
 
 /** A round of owners whose work are these names. */
@@ -9,15 +9,16 @@ function roundOf(
 ) {
   const left = new Map(Object.entries(work).map(([owner, names]) => [owner, [...names]]));
   const looks: string[] = [];
-  const take = turns.startRound(
+  const round = turns.startRound(
     Object.keys(work).map((owner) => {
       return { owner, weight: 1, held: 0, ...shares.find((share) => share.owner === owner) };
     }),
-    (owner) => {
+  );
+  const take = () =>
+    takeNext(round, (owner) => {
       looks.push(owner);
       return left.get(owner)?.shift() ?? null;
-    },
-  );
+    });
   const takeAll = (): string[] => {
     const names: string[] = [];
     for (let next = take(); next !== null; next = take()) names.push(next);

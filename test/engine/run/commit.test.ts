@@ -108,6 +108,7 @@ describe('finished lines', () => {
 
   it('are told as lost where another worker has the chunk', async () => {
     const { engine, run, committer, committed } = await setUp();
+    await engine.context.store.renewLease('another');
     await engine.context.store.releaseDeadLeases(engine.context.clock.now());
     committer.add(run, 0, result());
     await committer.flush();

@@ -3,7 +3,7 @@ import type { Batch, BatchFormat } from '../../../engine/batches/batch.ts';
 import { newDoneBits } from '../../../engine/run/chunk.ts';
 import type { NewChunk } from '../../../engine/run/chunk.ts';
 import type { NewEvent } from '../../../engine/webhooks/event.ts';
-import { createOwnerTurns } from '../../../engine/owners/owner-turns.ts';
+import { createOwnerTurns, takeNext } from '../../../engine/owners/owner-turns.ts';
 import type { OwnerTurns } from '../../../engine/owners/owner-turns.ts';
 import type { Fenced, Store } from '../../../engine/ports.ts';
 import { insertEvent } from './deliveries.ts';
@@ -21,7 +21,7 @@ export type BatchVerbs = Pick<
 /** Inserts a batch and its event. Throws where the id is taken. */
 export function insertBatch(state: StoreState, batch: Batch, event: NewEvent): void {
   if (state.batches.has(batch.id)) throw new Error(`batch ${batch.id} exists already`);
-  state.batches.set(batch.id, { batch, input: null, stepHeld: false, stepEpoch: 0, chunks: new Map() });
+  state.batches.set(batch.id, { batch, input: null, stepWorker: null, stepEpoch: 0, chunks: new Map() });
   insertEvent(state, event);
 }
 
@@ -93,22 +93,22 @@ export function createStepVerbs(state: StoreState): StepVerbs {
   /** The fence of every write of a step: the batch, where its step is held under this very epoch. */
   function findHeld(batchId: string, epoch: number): BatchState | undefined {
     const found = state.batches.get(batchId);
-    return found?.stepHeld === true && found.stepEpoch === epoch ? found : undefined;
+    return found !== undefined && found.stepWorker !== null && found.stepEpoch === epoch ? found : undefined;
   }
 
   /** Lets go of a `prepare`, and answers its batch where that is still validating. */
   function endPrepare(batchId: string, epoch: number): BatchState | undefined {
     const held = findHeld(batchId, epoch);
     if (held === undefined) return undefined;
-    held.stepHeld = false;
+    held.stepWorker = null;
     return held.batch.status === 'validating' ? held : undefined;
   }
 
   return {
-    async claimBatchStep() {
+    async claimBatchStep(worker) {
       const next = findNextStep(state, turns);
       if (next === undefined) return null;
-      next.stepHeld = true;
+      next.stepWorker = worker;
       next.stepEpoch++;
       const step = next.batch.status === 'validating' ? 'prepare' : 'finalize';
       return { step, batch: liveBatch(next), input: next.input, epoch: next.stepEpoch };
@@ -116,7 +116,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
     async releaseBatchStep(batchId, epoch): Promise<Fenced> {
       const held = findHeld(batchId, epoch);
       if (held === undefined) return 'lost';
-      held.stepHeld = false;
+      held.stepWorker = null;
       return 'ok';
     },
     async startBatch({ batchId, epoch, now, input, model, chunks, event, limits }) {
@@ -168,7 +168,7 @@ export function createStepVerbs(state: StoreState): StepVerbs {
         outputFileId: outputFile?.id ?? null,
         errorFileId: errorFile?.id ?? null,
       };
-      held.stepHeld = false;
+      held.stepWorker = null;
       held.chunks = new Map();
       insertEvent(state, event);
       return 'ok';
@@ -178,18 +178,20 @@ export function createStepVerbs(state: StoreState): StepVerbs {
 
 function findNextStep(state: StoreState, turns: OwnerTurns): BatchState | undefined {
   const all = [...state.batches.values()];
-  const shares = sharesOf(state, all.filter(isStepWaiting), ({ stepHeld }) => (stepHeld ? 1 : 0));
-  const take = turns.startRound(shares, (owner) => {
+  const shares = sharesOf(state, all.filter(isStepWaiting), ({ stepWorker }) =>
+    stepWorker === null ? 0 : 1,
+  );
+  const next = takeNext(turns.startRound(shares), (owner) => {
     const [first] = all
       .filter((found) => found.batch.owner === owner && isStepWaiting(found))
       .toSorted((a, b) => byPriority(a.batch, b.batch) || byDeadline(a.batch, b.batch));
     return first ?? null;
   });
-  return take() ?? undefined;
+  return next ?? undefined;
 }
 
-function isStepWaiting({ batch, stepHeld, chunks }: BatchState): boolean {
-  if (stepHeld || [...chunks.values()].some(({ worker }) => worker !== null)) return false;
+function isStepWaiting({ batch, stepWorker, chunks }: BatchState): boolean {
+  if (stepWorker !== null || [...chunks.values()].some(({ worker }) => worker !== null)) return false;
   return ['validating', 'finalizing', 'cancelling'].includes(batch.status);
 }
 

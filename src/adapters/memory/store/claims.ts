@@ -1,5 +1,6 @@
 import { createClaimRoom } from '../../../engine/run/claim-room.ts';
 import type { ClaimRoom } from '../../../engine/run/claim-room.ts';
+import { takeNext } from '../../../engine/owners/owner-turns.ts';
 import type { OwnerTurns } from '../../../engine/owners/owner-turns.ts';
 import type { ChunkClaim, ClaimChunksQuery } from '../../../engine/ports.ts';
 import { byDeadline, byPriority } from './batches.ts';
@@ -18,20 +19,19 @@ export function claimChunks(
   const shares = sharesOf(state, [...state.batches.values()].filter(hasReady), ({ chunks }) => {
     return [...chunks.values()].filter(({ worker }) => worker !== null).length;
   });
-  const take = turns.startRound(shares, (owner) =>
-    findNextChunk(state, owner, { room, above: query.above, except }),
-  );
-  const claims: ChunkClaim[] = [];
-  while (claims.length < query.limit) {
-    const next = take();
+  const round = turns.startRound(shares);
+  const findNext = (owner: string) => findNextChunk(state, owner, { room, above: query.above, except });
+  const taken: NextChunk[] = [];
+  while (taken.length < query.limit) {
+    const next = takeNext(round, findNext);
     if (next === null) break;
     room.take(next.found.batch.id, next.chunk.chunk.model);
     except?.add(next.found.batch.id);
     next.chunk.worker = query.worker;
     next.chunk.epoch++;
-    claims.push(toClaim(state, next));
+    taken.push(next);
   }
-  return claims;
+  return taken.map((next) => toClaim(state, next));
 }
 
 interface Restrictions {

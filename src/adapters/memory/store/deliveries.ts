@@ -40,7 +40,7 @@ export function insertDelivery(
     delivery: { id, event, target, attempts: 0, epoch: 0 },
     state: 'pending',
     nextAt: now,
-    held: false,
+    worker: null,
     createdAt: now,
     lastAttempt: null,
     lastError: null,
@@ -58,7 +58,7 @@ function isDue({ nextAt }: DeliveryState, now: number): boolean {
 export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
   function findHeld(id: string, epoch: number): DeliveryState | undefined {
     const found = state.deliveries.get(id);
-    return found?.held === true && found.delivery.epoch === epoch ? found : undefined;
+    return found !== undefined && found.worker !== null && found.delivery.epoch === epoch ? found : undefined;
   }
 
   /** Notes how an endpoint does after an attempt, and disables it where it is to be. */
@@ -71,15 +71,15 @@ export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
   }
 
   return {
-    async claimDeliveries(_worker, now, limit, share) {
+    async claimDeliveries(worker, now, limit, share) {
       const fits = share === undefined ? () => true : createShareOut(share);
       const due = [...state.deliveries.values()]
-        .filter((found) => found.state === 'pending' && !found.held && isDue(found, now))
+        .filter((found) => found.state === 'pending' && found.worker === null && isDue(found, now))
         .toSorted((a, b) => a.nextAt - b.nextAt)
         .filter((found) => fits(found.delivery.target.url))
         .slice(0, limit);
       return due.map((found) => {
-        found.held = true;
+        found.worker = worker;
         found.delivery = { ...found.delivery, epoch: found.delivery.epoch + 1 };
         return found.delivery;
       });
@@ -87,7 +87,7 @@ export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
     async settleDelivery(id, epoch, now, result, trace): Promise<Fenced> {
       const found = findHeld(id, epoch);
       if (found === undefined) return 'lost';
-      found.held = false;
+      found.worker = null;
       found.delivery = { ...found.delivery, attempts: found.delivery.attempts + 1 };
       if (result.kind === 'retry') found.nextAt = result.at;
       else found.state = result.kind;
@@ -99,7 +99,7 @@ export function createDeliveryVerbs(state: StoreState): DeliveryVerbs {
     async releaseDeliveries(deliveries) {
       for (const { id, epoch } of deliveries) {
         const found = findHeld(id, epoch);
-        if (found !== undefined) found.held = false;
+        if (found !== undefined) found.worker = null;
       }
     },
     async purgeEvents(before) {

@@ -20,7 +20,7 @@ export function endPending(state: StoreState, endpointId: string): void {
   for (const found of deliveriesTo(state, endpointId)) {
     if (found.state !== 'pending') continue;
     found.state = 'failed';
-    found.held = false;
+    found.worker = null;
     found.delivery = { ...found.delivery, epoch: found.delivery.epoch + 1 };
     found.lastError = ENDED_BY_DISABLING;
   }

@@ -22,6 +22,8 @@ export interface StoreState {
   readonly apiKeys: Map<string, ApiKeyState>;
   readonly endpoints: Map<string, EndpointState>;
   readonly owners: Map<string, Owner>;
+  /** The worker that said last that it is alive. */
+  liveWorker: string | null;
 }
 
 export interface UploadState {
@@ -36,7 +38,8 @@ export interface BatchState {
   /** Its counts and usage are right once it has ended; before, `liveBatch` sums them. */
   batch: Batch;
   input: BlobRef | null;
-  stepHeld: boolean;
+  /** Null: nobody holds its step. */
+  stepWorker: string | null;
   stepEpoch: number;
   /** By number, ascending. */
   chunks: Map<number, ChunkState>;
@@ -67,7 +70,8 @@ export interface DeliveryState {
   delivery: Delivery;
   state: 'pending' | 'delivered' | 'failed';
   nextAt: number;
-  held: boolean;
+  /** Null: nobody makes an attempt. */
+  worker: string | null;
   readonly createdAt: number;
   /** Null before the first attempt. */
   lastAttempt: LastAttempt | null;

@@ -1,4 +1,4 @@
-/** Rows as SQLite answers them, and the records that they mean. */
+/** Rows as SQL databases answer them, and the records that they mean. */
 import type {
   Batch,
   BatchError,
