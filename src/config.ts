@@ -8,6 +8,8 @@ const variables = {
   HOST: text().default('127.0.0.1'),
   PORT: integer(0, 65_535).default(8080),
   DATA_DIR: text().default('./data'),
+  DATABASE_URL: postgresUrl().nullable().default(null),
+  DATABASE_CONNECTIONS: integer(2, 1000).default(10),
   PUBLIC_BASE_URL: httpUrl().nullable().default(null),
   UPSTREAM_BASE_URL: httpUrl().nullable().default(null),
   UPSTREAM_API_KEY: text().nullable().default(null),
@@ -39,7 +41,7 @@ const variables = {
 };
 
 /** Variables that may also be given as `<NAME>_FILE`, the path of a file that holds the value. */
-const SECRETS = ['UPSTREAM_API_KEY', 'API_KEYS', 'WEBHOOK_SIGNING_SECRET'] as const;
+const SECRETS = ['DATABASE_URL', 'UPSTREAM_API_KEY', 'API_KEYS', 'WEBHOOK_SIGNING_SECRET'] as const;
 
 const schema = z.object(variables);
 
@@ -199,6 +201,12 @@ function httpUrl() {
     const url = URL.parse(value);
     return url !== null && (url.protocol === 'http:' || url.protocol === 'https:');
   }, 'must be an http or https URL');
+}
+
+function postgresUrl() {
+  return z.string().refine((value) => {
+    return /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
+  }, 'must look like postgres://user:password@host:5432/database');
 }
 
 function endpoint() {

@@ -8,7 +8,7 @@ import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/inde
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { EngineSettings, Upstream } from './engine/index.ts';
+import type { EngineSettings, Store, Upstream } from './engine/index.ts';
 import { buildApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
 
@@ -42,7 +42,7 @@ async function open(
 ): Promise<Service> {
   const folder = await openDataFolder({ path: config.DATA_DIR });
   opened.push(() => folder.close());
-  const parts = await openParts(config, folder, opened);
+  const parts = await openParts(config, folder, log, opened);
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
   const worker = createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
   let ready = false;
@@ -77,8 +77,13 @@ async function open(
   return { url, stop };
 }
 
-async function openParts(config: Config, folder: DataFolder, opened: (() => Promise<unknown>)[]) {
-  const store = openSqliteStore({ path: folder.databasePath });
+async function openParts(
+  config: Config,
+  folder: DataFolder,
+  log: Logger,
+  opened: (() => Promise<unknown>)[],
+) {
+  const store = await openStore(config, folder, log);
   opened.push(() => store.close());
   const blobs = await createDiskBlobStore({ folder });
   const results = await createDiskResultLog({ folder });
@@ -90,6 +95,17 @@ async function openParts(config: Config, folder: DataFolder, opened: (() => Prom
   const tokens = createTokenCounter({ clock: systemClock });
   opened.push(() => tokens.close());
   return { store, blobs, results, upstream, webhooks, tokens };
+}
+
+async function openStore(config: Config, folder: DataFolder, log: Logger): Promise<Store> {
+  if (config.DATABASE_URL === null) return openSqliteStore({ path: folder.databasePath });
+  // Its driver takes some time to load, which most starts need not wait for.
+  const { openPostgresStore } = await import('./adapters/postgres/index.ts');
+  return await openPostgresStore({
+    url: config.DATABASE_URL,
+    maxConnections: config.DATABASE_CONNECTIONS,
+    onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
+  });
 }
 
 function openUpstream(config: Config): Upstream {

@@ -29,6 +29,8 @@ const DEFAULTS = {
   HOST: '127.0.0.1',
   PORT: 8080,
   DATA_DIR: './data',
+  DATABASE_URL: null,
+  DATABASE_CONNECTIONS: 10,
   PUBLIC_BASE_URL: null,
   UPSTREAM_BASE_URL: null,
   UPSTREAM_API_KEY: null,
@@ -101,6 +103,9 @@ describe('a variable', () => {
     [{ PORT: '0' }, 'PORT', 0],
     [{ PORT: ' 65535 ' }, 'PORT', 65_535],
     [{ DATA_DIR: '/var/lib/x' }, 'DATA_DIR', '/var/lib/x'],
+    [{ DATABASE_URL: 'postgres://u:p@h:5432/d' }, 'DATABASE_URL', 'postgres://u:p@h:5432/d'],
+    [{ DATABASE_URL: 'postgresql:///d' }, 'DATABASE_URL', 'postgresql:///d'],
+    [{ DATABASE_CONNECTIONS: '2' }, 'DATABASE_CONNECTIONS', 2],
     [{ UPSTREAM_BASE_URL: 'http://localhost:11434/v1' }, 'UPSTREAM_BASE_URL', 'http://localhost:11434/v1'],
     [{ UPSTREAM_BASE_URL: 'https://example.com' }, 'UPSTREAM_BASE_URL', 'https://example.com'],
     [{ UPSTREAM_API_KEY: 'sk-1' }, 'UPSTREAM_API_KEY', 'sk-1'],
@@ -154,6 +159,9 @@ describe('a variable', () => {
     ['PORT', '1e3', 'must be a whole number'],
     ['PORT', '-1', 'must be between 0 and 65535'],
     ['PORT', '65536', 'must be between 0 and 65535'],
+    ['DATABASE_URL', 'mysql://h/d', 'must look like postgres://user:password@host:5432/database'],
+    ['DATABASE_URL', 'h:5432', 'must look like postgres://user:password@host:5432/database'],
+    ['DATABASE_CONNECTIONS', '1', 'must be between 2 and 1000'],
     ['UPSTREAM_BASE_URL', 'localhost:11434', 'must be an http or https URL'],
     ['UPSTREAM_BASE_URL', 'ftp://example.com', 'must be an http or https URL'],
     ['UPSTREAM_FORMAT', 'Anthropic', 'must be one of openai, anthropic'],
@@ -271,9 +279,10 @@ describe('a secret in a file', () => {
     return path;
   }
 
-  it.each<['API_KEYS' | 'UPSTREAM_API_KEY' | 'WEBHOOK_SIGNING_SECRET', string, unknown]>([
+  it.each<['API_KEYS' | 'DATABASE_URL' | 'UPSTREAM_API_KEY' | 'WEBHOOK_SIGNING_SECRET', string, unknown]>([
     ['API_KEYS', 'one,two\n', ['one', 'two']],
     ['UPSTREAM_API_KEY', ' sk-1\n', 'sk-1'],
+    ['DATABASE_URL', 'postgres://h/d\n', 'postgres://h/d'],
     ['WEBHOOK_SIGNING_SECRET', `${WHSEC}\n`, WHSEC],
   ])('is read for %s, without the blanks around it', (name, content, expected) => {
     expect(loadConfig({ [`${name}_FILE`]: secretFile(content) })[name]).toEqual(expected);
@@ -338,7 +347,7 @@ describe('.env.example', () => {
   });
 
   it('names the variables that may come from a file', () => {
-    for (const name of ['API_KEYS', 'UPSTREAM_API_KEY', 'WEBHOOK_SIGNING_SECRET']) {
+    for (const name of ['API_KEYS', 'DATABASE_URL', 'UPSTREAM_API_KEY', 'WEBHOOK_SIGNING_SECRET']) {
       expect(text).toContain(`${name}_FILE`);
     }
   });

@@ -1,0 +1,198 @@
+/** Connections, statements and transactions. */
+import { createHash } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pg from 'pg';
+import { codeOf, isConnectionLost, isRepeatable, toStorageError } from './errors.ts';
+import { fromPostgresText, toPostgresText } from './text.ts';
+
+/** What a statement may be given. */
+export type SqlValue =
+  | string
+  | number
+  | boolean
+  | null
+  | Uint8Array
+  | readonly string[]
+  | readonly boolean[]
+  | readonly (number | null)[]
+  | readonly Uint8Array[];
+
+/** Runs statements, each prepared once a connection. Values are `$1`, `$2` … */
+export interface Sql {
+  /** All rows. */
+  all<Row extends object>(text: string, ...values: readonly SqlValue[]): Promise<Row[]>;
+  /** The first row, or undefined. */
+  get<Row extends object>(text: string, ...values: readonly SqlValue[]): Promise<Row | undefined>;
+  /** How many rows it changed. */
+  run(text: string, ...values: readonly SqlValue[]): Promise<number>;
+  /** Runs several statements that take no values. */
+  exec(text: string): Promise<void>;
+}
+
+/** Statements outside of `transaction` are for reading: whether one of them that wrote was committed could not be found out. */
+export interface Database extends Sql {
+  /**
+   * Makes `work` one transaction (READ COMMITTED): all of it or, where it rejects, nothing. Made again where PostgreSQL undid it
+   * because of others. Where the connection is lost during the commit, asks another one what became of it. Rejects with a
+   * `code` that begins with E where the database cannot be reached.
+   */
+  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  close(): Promise<void>;
+}
+
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/database`. */
+  readonly url: string;
+  /** Connections that this process may have open. */
+  readonly maxConnections: number;
+  /** Told of connections that were lost while they were idle. */
+  readonly onLost: (error: Error) => void;
+}
+
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Nothing that this program sends takes nearly as long. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+const MAX_TRIES = 5;
+/** For so long is another connection asked what became of a commit, milliseconds. */
+const MAX_DOUBT_MS = 15_000;
+
+/** The object ids of PostgreSQL's own types. */
+const INT8 = 20;
+const TEXT = 25;
+
+/** Opens no connection yet. */
+export function openPool({ url, maxConnections, onLost }: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: maxConnections,
+    connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
+    statement_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    application_name: 'anyllm-batch',
+    types: { getTypeParser },
+  });
+  // The driver hangs its client on the error, with the password.
+  pool.on('error', (error) => onLost(Object.assign(new Error(error.message), { code: codeOf(error) })));
+
+  async function connect(): Promise<pg.PoolClient> {
+    const client = await pool.connect();
+    // Else an idle moment between two statements would take the process down.
+    if (client.listenerCount('error') < 2) client.on('error', () => {});
+    return client;
+  }
+
+  async function attempt<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+    const client = await connect();
+    let broken: Error | undefined;
+    try {
+      const began = await client.query('begin; select pg_current_xact_id()::text as xid');
+      const xid = xidOf(began);
+      const result = await work(statementsOn(client));
+      try {
+        await client.query('commit');
+      } catch (error) {
+        if (!isConnectionLost(error)) throw error;
+        broken = error as Error;
+        if (!(await wasCommitted(pool, xid))) throw error;
+      }
+      return result;
+    } catch (error) {
+      if (isConnectionLost(error)) broken = error as Error;
+      else await client.query('rollback').catch((cause: Error) => (broken = cause));
+      throw error;
+    } finally {
+      client.release(broken);
+    }
+  }
+
+  return {
+    ...statementsOn(pool),
+    async transaction(work) {
+      for (let tries = 1; ; tries++) {
+        try {
+          return await attempt(work);
+        } catch (error) {
+          if (!isRepeatable(error) || tries === MAX_TRIES) throw toStorageError(error);
+          await sleep(Math.random() * 10 * 2 ** tries);
+        }
+      }
+    },
+    close: () => pool.end(),
+  };
+}
+
+/** The statements of a connection, or of the pool's next free one. */
+function statementsOn(client: pg.Pool | pg.PoolClient): Sql {
+  async function query<Row extends object>(text: string, values: readonly SqlValue[]) {
+    try {
+      return await client.query<Row>({ name: nameOf(text), text, values: values.map(toParameter) });
+    } catch (error) {
+      // Within a transaction it must be seen what it was.
+      throw client instanceof pg.Pool ? toStorageError(error) : error;
+    }
+  }
+  return {
+    all: async <Row extends object>(text: string, ...values: readonly SqlValue[]) =>
+      (await query<Row>(text, values)).rows,
+    get: async <Row extends object>(text: string, ...values: readonly SqlValue[]) =>
+      (await query<Row>(text, values)).rows[0],
+    run: async (text, ...values) => (await query(text, values)).rowCount ?? 0,
+    exec: async (text) => void (await client.query(text)),
+  };
+}
+
+/** Asks whether the transaction was committed; rejects where that cannot be found out in time. */
+async function wasCommitted(pool: pg.Pool, xid: string): Promise<boolean> {
+  const until = performance.now() + MAX_DOUBT_MS;
+  for (;;) {
+    try {
+      const { rows } = await pool.query<{ status: string | null }>(
+        'select pg_xact_status($1::xid8) as status',
+        [xid],
+      );
+      const status = rows[0]?.status;
+      if (status === 'committed') return true;
+      if (status === 'aborted') return false;
+    } catch (error) {
+      if (performance.now() > until) throw error;
+    }
+    // Its server process may not have heard yet that the connection is gone.
+    if (performance.now() > until)
+      throw Object.assign(new Error(`the fate of transaction ${xid} is unknown`), { code: 'ECONNRESET' });
+    await sleep(100);
+  }
+}
+
+/** The driver answers several statements by several results. */
+function xidOf(results: unknown): string {
+  const [, { rows }] = results as [unknown, { readonly rows: readonly { readonly xid: string }[] }];
+  return rows[0]?.xid ?? '';
+}
+
+const names = new Map<string, string>();
+
+/** A name by which each connection knows the prepared statement. */
+function nameOf(text: string): string {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = createHash('sha256').update(text).digest('base64url').slice(0, 20);
+    names.set(text, name);
+  }
+  return name;
+}
+
+function toParameter(value: SqlValue): unknown {
+  if (typeof value === 'string') return toPostgresText(value);
+  if (Array.isArray(value))
+    return value.map((item: unknown) => (typeof item === 'string' ? toPostgresText(item) : item));
+  // The driver takes other views for JSON.
+  if (value instanceof Uint8Array) return Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+  return value;
+}
+
+/** Numbers as numbers (all of ours are exact), texts as they were given. */
+function getTypeParser(type: number, format?: 'text' | 'binary') {
+  if (type === INT8) return Number;
+  if (type === TEXT) return fromPostgresText;
+  return pg.types.getTypeParser(type, format as 'text');
+}

@@ -1,0 +1,36 @@
+import { ENDED_BY_DISABLING } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { DisabledReason } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { Sql } from './database.ts';
+
+/** Disables an endpoint (by its `seq`) on the service's own account, within the caller's transaction. */
+export async function disableEndpoint(
+  sql: Sql,
+  endpoint: number,
+  reason: DisabledReason,
+  now: number,
+): Promise<void> {
+  await sql.run(
+    `
+    update webhook_endpoints
+    set status = 'disabled', disabled_reason = $1, updated_at = greatest($2, updated_at)
+    where seq = $3
+    `,
+    reason,
+    now,
+    endpoint,
+  );
+  await endPending(sql, endpoint);
+}
+
+/** Ends what waits for a disabled endpoint (by its `seq`), and what is under way, within the caller's transaction. */
+export async function endPending(sql: Sql, endpoint: number): Promise<void> {
+  await sql.run(
+    `
+    update deliveries
+    set state = 'failed', last_error = $1, worker = null, epoch = epoch + 1
+    where endpoint = $2 and state = 'pending'
+    `,
+    ENDED_BY_DISABLING,
+    endpoint,
+  );
+}

@@ -1,0 +1,44 @@
+/** What errors of PostgreSQL, and of the connection to it, mean. */
+
+/** Classes of SQLSTATE: connection lost or refused, resources, operator intervention, system error. */
+const UNAVAILABLE = /^(08|53|57|58)/;
+const DISK_FULL = '53100';
+/** Serialization failure, deadlock: the same transaction may well succeed when it is made again. */
+const REPEATABLE = new Set(['40001', '40P01']);
+
+/** True where the transaction was undone because of others, and may be made again. */
+export function isRepeatable(error: unknown): boolean {
+  return REPEATABLE.has(codeOf(error));
+}
+
+/** True where the connection is gone, so that it is not known what became of what was sent last. */
+export function isConnectionLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = codeOf(error);
+  return (
+    /^(08|57P)/.test(code) || /^E[A-Z]+$/.test(code) || error.message.startsWith('Connection terminated')
+  );
+}
+
+/**
+ * The error as the engine knows failing storage: by a `code` that begins with E, ENOSPC for a full disk. Errors that are
+ * faults of this program pass unchanged.
+ */
+export function toStorageError(error: unknown): unknown {
+  if (!(error instanceof Error)) return error;
+  const code = codeOf(error);
+  if (code === DISK_FULL) return withCode(error, 'ENOSPC');
+  if (UNAVAILABLE.test(code) || isRepeatable(error)) return withCode(error, `EPG${code}`);
+  if (isConnectionLost(error) && !/^E[A-Z]+$/.test(code)) return withCode(error, 'ECONNRESET');
+  if (/timeout exceeded when trying to connect/.test(error.message)) return withCode(error, 'ETIMEDOUT');
+  return error;
+}
+
+function withCode(cause: Error, code: string): Error {
+  return Object.assign(new Error(cause.message, { cause }), { code });
+}
+
+/** The code of an error of the driver, the database or the system; '' for others. */
+export function codeOf(error: unknown): string {
+  return error instanceof Error && 'code' in error ? String(error.code) : '';
+}

@@ -1,0 +1,44 @@
+import type { Store } from '../../engine/ports.ts';
+import type { Database, Sql } from './database.ts';
+
+export type LeaseVerbs = Pick<Store, 'renewLease' | 'releaseDeadLeases'>;
+
+/** A worker that was not heard of for so long is dead. By the database's clock: those of the nodes may differ. */
+const LEASE = "interval '30 seconds'";
+
+/** Which workers are alive, and what the dead ones held. */
+export function createLeaseVerbs(db: Database): LeaseVerbs {
+  return {
+    renewLease: (worker) =>
+      db.transaction(async (sql) => {
+        await sql.run(
+          `
+          insert into workers (id, alive_until) values ($1, now() + ${LEASE})
+          on conflict (id) do update set alive_until = excluded.alive_until
+          `,
+          worker,
+        );
+      }),
+    releaseDeadLeases: () => db.transaction(releaseDeadLeases),
+  };
+}
+
+/** A worker without a row is dead as well: it has one from before its first claim on. */
+async function releaseDeadLeases(sql: Sql): Promise<void> {
+  await sql.run('delete from workers where alive_until < now()');
+  await sql.run(`
+    update batches
+    set step_worker = null, step_epoch = step_epoch + 1
+    where step_worker is not null and not exists (select 1 from workers w where w.id = step_worker)
+  `);
+  await sql.run(`
+    update chunks
+    set state = 'ready', worker = null, epoch = epoch + 1, crashes = crashes + 1
+    where state = 'claimed' and not exists (select 1 from workers w where w.id = worker)
+  `);
+  await sql.run(`
+    update deliveries
+    set worker = null, epoch = epoch + 1
+    where state = 'pending' and worker is not null and not exists (select 1 from workers w where w.id = worker)
+  `);
+}

@@ -1,0 +1,241 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openPool } from '../../src/adapters/postgres/database.ts';
+import type { Database } from '../../src/adapters/postgres/database.ts';
+import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
+import { migrate } from '../../src/adapters/postgres/migrate.ts';
+import type { Store } from '../../src/engine/ports.ts';
+import { usePostgres } from '../helpers/postgres.ts';
+import {
+  aBatch,
+  aFile,
+  anEvent,
+  aSegment,
+  chunksOf,
+  claim,
+  createBatch,
+  refOf,
+  startBatch,
+  T0,
+} from '../helpers/store-fixtures.ts';
+import { startTcpProxy } from '../helpers/tcp-proxy.ts';
+import type { Fate } from '../helpers/tcp-proxy.ts';
+
+const postgres = usePostgres();
+
+/** The message that ends a transaction, as the driver sends it. */
+const COMMIT = Buffer.from('commit\0');
+
+async function openAt(url: string): Promise<Store> {
+  const store = await openPostgresStore({ url, maxConnections: 4, onLost() {} });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+/** A store of which `judge` decides what becomes of commits. */
+async function openThroughProxy(judge: () => Fate): Promise<Store> {
+  const { hostname: host, port } = new URL(postgres.url);
+  const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
+    bytes.includes(COMMIT) ? judge() : 'pass',
+  );
+  onTestFinished(() => proxy.close());
+  const url = new URL(postgres.url);
+  url.port = String(proxy.port);
+  return await openAt(url.href);
+}
+
+async function openEmpty(): Promise<Store> {
+  const store = await postgres.openStore();
+  onTestFinished(() => store.close());
+  return store;
+}
+
+describe('a PostgreSQL database', () => {
+  it('gives every text back as it was, also such as PostgreSQL cannot hold', async () => {
+    const store = await openEmpty();
+    const odd = ['a\0b', '\uE000', '\uE0000', '\0\uE0001\0', '\u{1F600}', '\\000', '"\'$1'];
+    for (const filename of odd) {
+      const file = aFile({ filename });
+      await store.insertFile(file);
+      expect((await store.getFile('ann', file.id, T0))?.filename).toBe(filename);
+    }
+    expect(await store.getFile('ann', 'file-\0', T0)).toBeNull();
+    const metadata = { 'a\0': '\u2028 "x" \\u0000', b: '\0' };
+    const batch = await createBatch(store, { metadata });
+    expect((await store.getBatch('ann', batch.id))?.metadata).toEqual(metadata);
+  });
+
+  it('is brought up to date once where several processes open it at the same time', async () => {
+    await postgres.query('drop schema public cascade; create schema public');
+    await Promise.all(Array.from({ length: 4 }, () => openAt(postgres.url)));
+    const rows = await postgres.query<{ name: string }>('select name from migrations');
+    expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
+  });
+
+  it('of a newer version is refused, and left as it is', async () => {
+    await openAt(postgres.url);
+    await postgres.query("insert into migrations (name) values ('9999_future.sql')");
+    onTestFinished(async () => {
+      await postgres.query("delete from migrations where name = '9999_future.sql'");
+    });
+    await expect(openAt(postgres.url)).rejects.toThrow(/9999_future\.sql .* newer one/);
+  });
+
+  it('is left as it was by a migration that fails', async () => {
+    const db = openPool({ url: postgres.url, maxConnections: 1, onLost() {} });
+    onTestFinished(() => db.close());
+    const known = await postgres.query<{ name: string }>('select name from migrations order by name');
+    const bad = { name: '9998_bad.sql', sql: 'create table half (a integer); select nonsense' };
+    await expect(migrate(db, [...known.map(({ name }) => ({ name, sql: '' })), bad])).rejects.toThrow(
+      'nonsense',
+    );
+    expect(await postgres.query("select from pg_tables where tablename = 'half'")).toEqual([]);
+  });
+
+  it('that cannot be reached is told as storage that fails, with a code', async () => {
+    const opening = openPostgresStore({ url: 'postgres://127.0.0.1:1/x', maxConnections: 1, onLost() {} });
+    await expect(opening).rejects.toMatchObject({ code: 'ECONNREFUSED' });
+  });
+
+  it('that ends connections is reached by new ones', async () => {
+    const store = await openEmpty();
+    await createBatch(store);
+    await postgres.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'anyllm-batch'",
+    );
+    await expect
+      .poll(() =>
+        createBatch(store).then(
+          () => 'ok',
+          () => 'failed',
+        ),
+      )
+      .toBe('ok');
+  });
+});
+
+describe('a commit whose answer is lost', () => {
+  it('is found out: what was stored is answered as stored, and stored once', async () => {
+    await openEmpty();
+    const fates: Fate[] = [];
+    const store = await openThroughProxy(() => fates.shift() ?? 'pass');
+    fates.push('cut after');
+    const batch = aBatch();
+    expect(await store.createBatch(batch, anEvent(batch, 'batch.queued', T0))).toEqual({ kind: 'ok' });
+    expect(fates).toEqual([]);
+    expect((await store.listBatches('ann', undefined, 10))?.data.map(({ id }) => id)).toEqual([batch.id]);
+    expect(await store.readBatchEvents(batch.id)).toHaveLength(1);
+  });
+
+  it('that never came to the database is answered as a failure, and nothing is stored', async () => {
+    await openEmpty();
+    const fates: Fate[] = [];
+    const store = await openThroughProxy(() => fates.shift() ?? 'pass');
+    fates.push('cut before');
+    const batch = aBatch();
+    await expect(store.createBatch(batch, anEvent(batch, 'batch.queued', T0))).rejects.toMatchObject({
+      code: expect.stringMatching(/^E[A-Z0-9]+$/),
+    });
+    expect((await store.listBatches('ann', undefined, 10))?.data).toEqual([]);
+  });
+});
+
+describe('several processes over one database', () => {
+  it('never claim a chunk twice, nor lose one', async () => {
+    const first = await openEmpty();
+    const others = await Promise.all([openAt(postgres.url), openAt(postgres.url)]);
+    for (let i = 0; i < 5; i++) await startBatch(first, {}, chunksOf(20));
+    const claimAll = async (store: Store, worker: string) => {
+      const names: string[] = [];
+      for (let claims = await claim(store, { worker, limit: 3 }); claims.length > 0;) {
+        names.push(...claims.map(({ chunk }) => `${chunk.batchId} ${chunk.number}`));
+        claims = await claim(store, { worker, limit: 3 });
+      }
+      return names;
+    };
+    const all = await Promise.all([first, ...others].map((store, i) => claimAll(store, `w${i}`)));
+    expect(all.flat().toSorted()).toEqual([...new Set(all.flat())].toSorted());
+    expect(all.flat()).toHaveLength(100);
+    for (const names of all) expect(names.length).toBeGreaterThan(0);
+  });
+
+  it('commit into one batch at once: nothing is lost, the last one takes it to finalizing', async () => {
+    const first = await openEmpty();
+    const second = await openAt(postgres.url);
+    const batch = await startBatch(first, {}, chunksOf(40));
+    const claims = await claim(first);
+    const commits = claims.flatMap(({ chunk }, i) => {
+      const store = i % 2 === 0 ? first : second;
+      return [
+        [0, 1],
+        [2, 3],
+      ].map((places) => () => store.commitSegments([aSegment(chunk, places)], T0));
+    });
+    const fenced = await Promise.all(commits.map((commit) => commit()));
+    expect(fenced.flat().every((answer) => answer === 'ok')).toBe(true);
+    expect(await first.getBatch('ann', batch.id)).toMatchObject({
+      status: 'finalizing',
+      counts: { total: 160, completed: 160 },
+    });
+    const segments = await first.readSegmentsAfter(batch.id, 0, 1000);
+    expect(segments).toHaveLength(80);
+  });
+
+  it('show a reader who goes on after the last segment seen every segment, while others commit', async () => {
+    const first = await openEmpty();
+    const second = await openAt(postgres.url);
+    const batch = await startBatch(first, {}, chunksOf(60));
+    const claims = await claim(first);
+    let done = false;
+    const committing = Promise.all(
+      claims.map(async ({ chunk }, i) => {
+        await (i % 2 === 0 ? first : second).commitSegments([aSegment(chunk, [0, 1])], T0);
+      }),
+    ).then(() => (done = true));
+    const seen: number[] = [];
+    for (let last = false; !last;) {
+      last = done;
+      const segments = await first.readSegmentsAfter(batch.id, seen.at(-1) ?? 0, 7);
+      seen.push(...segments.map(({ seq }) => seq));
+      if (segments.length > 0) last = false;
+    }
+    await committing;
+    expect(seen).toHaveLength(60);
+  });
+
+  it('cancel a batch or claim its chunks, one after the other: it is not finalized under a worker', async () => {
+    const first = await openEmpty();
+    const second = await openAt(postgres.url);
+    for (let i = 0; i < 30; i++) {
+      const batch = await startBatch(first, {}, chunksOf(3));
+      const [claims] = await Promise.all([
+        claim(first, { limit: 3 }),
+        second.cancelBatch('ann', batch.id, T0),
+      ]);
+      const step = await second.claimBatchStep('w', T0);
+      expect(step === null).toBe(claims.length > 0);
+      await first.releaseChunks(claims.map(({ chunk }) => refOf(chunk)));
+      if (step !== null) await second.releaseBatchStep(step.batch.id, step.epoch);
+      await second.claimBatchStep('w', T0);
+    }
+  });
+});
+
+describe('transactions', () => {
+  it('that are undone because of each other are made again', async () => {
+    const db: Database = openPool({ url: postgres.url, maxConnections: 4, onLost() {} });
+    onTestFinished(() => db.close());
+    await db.exec('create table if not exists pairs (id integer primary key, n integer)');
+    await db.exec('insert into pairs values (1, 0), (2, 0) on conflict (id) do update set n = 0');
+    onTestFinished(async () => void (await postgres.query('drop table pairs')));
+    const both = async (ids: readonly number[]) => {
+      await db.transaction(async (sql) => {
+        for (const id of ids) {
+          await sql.run('update pairs set n = n + 1 where id = $1', id);
+          await sql.get('select pg_sleep(0.02)');
+        }
+      });
+    };
+    await Promise.all([both([1, 2]), both([2, 1]), both([1, 2]), both([2, 1])]);
+    expect(await db.all('select n from pairs order by id')).toEqual([{ n: 4 }, { n: 4 }]);
+  });
+});

@@ -1,0 +1,56 @@
+/** A PostgreSQL server for the tests of one file. */
+import pg from 'pg';
+import { afterAll, beforeAll } from 'vitest';
+import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
+import type { Store } from '../../src/engine/ports.ts';
+import { startPostgresServer } from './postgres-server.ts';
+import type { PostgresServer } from './postgres-server.ts';
+
+export interface TestPostgres {
+  readonly url: string;
+  /** Empties all tables and opens a store over them. */
+  openStore(): Promise<Store>;
+  /** A statement as the administrator. */
+  query<Row extends object>(text: string): Promise<Row[]>;
+}
+
+/** Starts the server before the file's tests and stops it after them. Its members may be used within tests. */
+export function usePostgres(): TestPostgres {
+  let server: PostgresServer;
+  let admin: pg.Client;
+  beforeAll(async () => {
+    server = await startPostgresServer();
+    admin = new pg.Client({ connectionString: server.url });
+    // The server ends before the connection where a test stops it.
+    admin.on('error', () => {});
+    await admin.connect();
+  }, 60_000);
+  afterAll(async () => {
+    await admin.end();
+    await server.stop();
+  });
+  async function clear() {
+    const tables = await admin.query<{ tablename: string }>(
+      "select tablename from pg_tables where schemaname = 'public' and tablename <> 'migrations'",
+    );
+    const names = tables.rows.map(({ tablename }) => tablename).join(', ');
+    if (names !== '') await admin.query(`truncate ${names} restart identity cascade`);
+  }
+
+  return {
+    get url() {
+      return server.url;
+    },
+    async query<Row extends object>(text: string) {
+      return (await admin.query<Row>(text)).rows;
+    },
+    async openStore() {
+      await clear();
+      return await openPostgresStore({
+        url: server.url,
+        maxConnections: 4,
+        onLost() {},
+      });
+    },
+  };
+}
