@@ -90,7 +90,8 @@ export async function openCourier(scope: Scope, options: CourierOptions): Promis
     async tick(ms) {
       const before = watch.looks;
       clock.advance(ms);
-      await until(() => watch.looks > before && clock.timers > 0 && watch.open === 0);
+      // Until both timers of the worker are set again: the one of its lease, and the one of its next look.
+      await until(() => watch.looks > before && clock.timers > 1 && watch.open === 0);
     },
     async runBatch(webhookUrl) {
       const { id } = await submit(engine, inputLines(3), { webhookUrl });
