@@ -10,7 +10,7 @@ export const killAtEachPoint: Fault = {
   name: 'SIGKILL before and after each fsync, rename, removal and commit of a 500-line batch',
   run: (trials) =>
     killAtEach(trials, {
-      quickStep: 5,
+      quickStep: 8,
       run: (world) => runProgram(world, { lines: LINES, restart: () => world.start() }),
     }),
 };
