@@ -18,18 +18,20 @@ export interface TestPostgres {
 export function usePostgres(): TestPostgres {
   let server: PostgresServer;
   let admin: pg.Client;
+  /** What was opened, the last one first; empty where the server did not start. */
+  const opened: (() => Promise<unknown>)[] = [];
   beforeAll(async () => {
     server = await startPostgresServer();
+    opened.unshift(() => server.stop());
     admin = new pg.Client({ connectionString: server.url });
-    // The server ends before the connection where a test stops it.
-    admin.on('error', () => {});
     await admin.connect();
+    opened.unshift(() => admin.end());
   }, 60_000);
   afterAll(async () => {
-    await admin.end();
-    await server.stop();
+    for (const close of opened) await close();
   });
-  async function clear() {
+
+  async function clear(): Promise<void> {
     const tables = await admin.query<{ tablename: string }>(
       "select tablename from pg_tables where schemaname = 'public' and tablename <> 'migrations'",
     );
