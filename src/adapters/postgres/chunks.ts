@@ -1,17 +1,9 @@
-import type { ChunkRecord, ChunkRef, Fenced, Store } from '../../engine/ports.ts';
+import type { ChunkRef, Fenced, Store } from '../../engine/ports.ts';
+import { toChunk } from '../sql/chunk-rows.ts';
+import type { ChunkRow } from '../sql/chunk-rows.ts';
 import type { Database } from './database.ts';
 
 export type ChunkVerbs = Pick<Store, 'readChunks' | 'markTrying'>;
-
-interface ChunkRow {
-  readonly number: number;
-  readonly model: string;
-  readonly line_count: number;
-  readonly first_line: number;
-  readonly bytes: number;
-  readonly done: Buffer;
-  readonly line_index: Buffer;
-}
 
 /** Single chunks; `claims.ts` says who works on them, `segments.ts` what came of it. */
 export function createChunkVerbs(db: Database): ChunkVerbs {
@@ -52,17 +44,5 @@ export function createChunkVerbs(db: Database): ChunkVerbs {
         );
         return changed === 1 ? 'ok' : 'lost';
       }),
-  };
-}
-
-function toChunk(row: ChunkRow): ChunkRecord {
-  return {
-    number: row.number,
-    model: row.model,
-    lineCount: row.line_count,
-    firstLine: row.first_line,
-    bytes: row.bytes,
-    index: row.line_index,
-    done: row.done,
   };
 }

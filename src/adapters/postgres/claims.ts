@@ -1,6 +1,8 @@
 import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
 import type { ChunkClaim, ChunkRef, Store } from '../../engine/ports.ts';
+import { toClaim } from '../sql/chunk-rows.ts';
+import type { ClaimedRow } from '../sql/chunk-rows.ts';
 import { createChoice } from './claim-choice.ts';
 import type { ChosenChunk } from './claim-choice.ts';
 import type { Database, Sql } from './database.ts';
@@ -89,29 +91,6 @@ async function keepRunning(sql: Sql, chosen: readonly ChosenChunk[]): Promise<re
   return chosen.filter(({ batch }) => running.has(batch));
 }
 
-interface ClaimedRow {
-  readonly id: string;
-  readonly owner: string;
-  readonly endpoint: string;
-  readonly priority: number;
-  readonly expires_at: number;
-  readonly input_sha256: string;
-  readonly input_bytes: number;
-  readonly number: number;
-  readonly model: string;
-  readonly line_count: number;
-  readonly first_line: number;
-  readonly bytes: number;
-  readonly epoch: number;
-  readonly crashes: number;
-  readonly trying: number | null;
-  readonly trying_deaths: number;
-  readonly done: Buffer;
-  readonly line_index: Buffer;
-  readonly weight: number;
-  readonly has_more: boolean;
-}
-
 /** Marks the chunks as claimed and reads what their worker needs, in the same order. */
 async function hold(sql: Sql, worker: string, chosen: readonly ChosenChunk[]): Promise<ChunkClaim[]> {
   if (chosen.length === 0) return [];
@@ -146,34 +125,6 @@ async function hold(sql: Sql, worker: string, chosen: readonly ChosenChunk[]): P
     numbers,
   );
   return rows.map(toClaim);
-}
-
-function toClaim(row: ClaimedRow): ChunkClaim {
-  return {
-    batch: {
-      id: row.id,
-      owner: row.owner,
-      endpoint: row.endpoint,
-      priority: row.priority,
-      expiresAt: row.expires_at,
-      input: { sha256: row.input_sha256, bytes: row.input_bytes },
-      weight: row.weight,
-    },
-    chunk: {
-      batchId: row.id,
-      number: row.number,
-      model: row.model,
-      lineCount: row.line_count,
-      firstLine: row.first_line,
-      bytes: row.bytes,
-      index: row.line_index,
-      epoch: row.epoch,
-      done: row.done,
-      crashes: row.crashes,
-      trying: row.trying === null ? null : { place: row.trying, deaths: row.trying_deaths },
-    },
-    hasMore: row.has_more,
-  };
 }
 
 async function releaseChunks(sql: Sql, chunks: readonly ChunkRef[]): Promise<void> {

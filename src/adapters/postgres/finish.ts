@@ -1,11 +1,10 @@
-import { canTransition } from '../../engine/batches/batch.ts';
+import { checkEnd } from '../../engine/batches/batch.ts';
 import type { Fenced, Store } from '../../engine/ports.ts';
 import { sumChunks } from './batch-reader.ts';
 import type { Database, Sql } from './database.ts';
 import { insertEvent } from './events.ts';
 import { insertFile } from './files.ts';
 import { findHeld } from './steps.ts';
-import type { HeldBatch } from './steps.ts';
 
 type Finish = Parameters<Store['finishBatch']>[0];
 
@@ -18,7 +17,7 @@ async function finishBatch(sql: Sql, finish: Finish): Promise<Fenced> {
   const { batchId, epoch, status, outputFile, errorFile, event } = finish;
   const held = await findHeld(sql, batchId, epoch);
   if (held === undefined) return 'lost';
-  checkEnd(batchId, held, status);
+  checkEnd({ id: batchId, ...held }, status);
   if (outputFile !== null) await insertFile(sql, outputFile);
   if (errorFile !== null) await insertFile(sql, errorFile);
   await setFinished(sql, held.seq, finish);
@@ -58,14 +57,5 @@ async function setFinished(sql: Sql, seq: number, finish: Finish): Promise<void>
     sums.reasoning_tokens,
     sums.total_tokens,
     seq,
-  );
-}
-
-/** Throws where the batch cannot end like this: the caller confuses batches or states. */
-function checkEnd(batchId: string, { status, ending }: HeldBatch, end: Finish['status']): void {
-  const expected = status === 'cancelling' ? 'cancelled' : ending;
-  if (canTransition(status, end) && end === expected) return;
-  throw new Error(
-    `batch ${batchId} is ${status}${ending === null ? '' : ` (ending ${ending})`} and cannot become ${end}`,
   );
 }

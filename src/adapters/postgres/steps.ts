@@ -12,7 +12,7 @@ import { refuseLines } from './owner-usage.ts';
 export type StepVerbs = Pick<Store, 'claimBatchStep' | 'releaseBatchStep' | 'startBatch' | 'failBatch'>;
 
 /** A batch whose step is held. */
-export interface HeldBatch {
+interface HeldBatch {
   readonly seq: number;
   readonly owner: string;
   readonly status: BatchStatus;

@@ -1,9 +1,11 @@
 import type { Database } from 'better-sqlite3';
 import { createClaimRoom } from '../../engine/run/claim-room.ts';
 import type { ClaimRoom } from '../../engine/run/claim-room.ts';
-import type { ChunkClaim, ChunkRef, ClaimChunksQuery, RunningBatch, Store } from '../../engine/ports.ts';
+import type { ChunkClaim, ChunkRef, ClaimChunksQuery, Store } from '../../engine/ports.ts';
 import { createOwnerTurns, takeNext } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
+import { toClaim } from '../sql/chunk-rows.ts';
+import type { ClaimedRow } from '../sql/chunk-rows.ts';
 import { transaction } from './transaction.ts';
 
 export type ClaimVerbs = Pick<Store, 'claimChunks' | 'releaseChunks' | 'findStoppedBatches'>;
@@ -154,28 +156,6 @@ function createFindNextChunk(
 /** Below every priority. */
 const ALL = Number.MIN_SAFE_INTEGER;
 
-interface ClaimedRow {
-  readonly id: string;
-  readonly owner: string;
-  readonly endpoint: string;
-  readonly priority: number;
-  readonly expires_at: number;
-  readonly input_sha256: string;
-  readonly input_bytes: number;
-  readonly model: string;
-  readonly line_count: number;
-  readonly first_line: number;
-  readonly bytes: number;
-  readonly epoch: number;
-  readonly crashes: number;
-  readonly trying: number | null;
-  readonly trying_deaths: number;
-  readonly done: Uint8Array;
-  readonly line_index: Uint8Array;
-  readonly weight: number;
-  readonly has_more: number;
-}
-
 /** Marks one chunk as claimed. */
 function createHoldChunk(db: Database): (worker: string, chunk: NextChunk) => void {
   const hold = db.prepare<[string, number, number]>(`
@@ -195,8 +175,8 @@ function createReadClaim(db: Database): (chunk: NextChunk) => ChunkClaim {
   const get = db.prepare<[number, number], ClaimedRow>(`
     select
       b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_sha256, b.input_bytes,
-      c.model, c.line_count, c.first_line, c.bytes, c.epoch, c.crashes, c.trying, c.trying_deaths, c.done, i.line_index,
-      coalesce(o.weight, 1) as weight, b.chunks_claimed < b.chunks_left as has_more
+      c.number, c.model, c.line_count, c.first_line, c.bytes, c.epoch, c.crashes, c.trying, c.trying_deaths, c.done,
+      i.line_index, coalesce(o.weight, 1) as weight, b.chunks_claimed < b.chunks_left as has_more
     from chunks c
       join batches b on b.seq = c.batch
       join line_indexes i on i.batch = c.batch and i.chunk = c.number
@@ -206,36 +186,7 @@ function createReadClaim(db: Database): (chunk: NextChunk) => ChunkClaim {
   return ({ seq, number }) => {
     const row = get.get(seq, number);
     if (row === undefined) throw new Error(`chunk ${number} of batch ${seq} is incomplete`);
-    return toClaim(row, number);
-  };
-}
-
-function toClaim(row: ClaimedRow, number: number): ChunkClaim {
-  const batch: RunningBatch = {
-    id: row.id,
-    owner: row.owner,
-    endpoint: row.endpoint,
-    priority: row.priority,
-    expiresAt: row.expires_at,
-    input: { sha256: row.input_sha256, bytes: row.input_bytes },
-    weight: row.weight,
-  };
-  return {
-    batch,
-    chunk: {
-      batchId: row.id,
-      number,
-      model: row.model,
-      lineCount: row.line_count,
-      firstLine: row.first_line,
-      bytes: row.bytes,
-      index: row.line_index,
-      epoch: row.epoch,
-      done: row.done,
-      crashes: row.crashes,
-      trying: row.trying === null ? null : { place: row.trying, deaths: row.trying_deaths },
-    },
-    hasMore: row.has_more === 1,
+    return toClaim(row);
   };
 }
 

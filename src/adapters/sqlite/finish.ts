@@ -1,11 +1,10 @@
 import type { Database } from 'better-sqlite3';
-import { canTransition } from '../../engine/batches/batch.ts';
+import { checkEnd } from '../../engine/batches/batch.ts';
 import type { Fenced, Store } from '../../engine/ports.ts';
 import type { BatchReader } from './batch-reader.ts';
 import type { InsertEvent } from './events.ts';
 import type { InsertFile } from './files.ts';
 import { createFindHeld } from './steps.ts';
-import type { HeldBatch } from './steps.ts';
 import { transaction } from './transaction.ts';
 
 type Finish = Parameters<Store['finishBatch']>[0];
@@ -41,7 +40,7 @@ export function createFinishVerb(
     const { batchId, epoch, now, status, counts, unfinished = 0, outputFile, errorFile, event } = finish;
     const held = findHeld(batchId, epoch);
     if (held === undefined) return 'lost';
-    checkEnd(batchId, held, status);
+    checkEnd({ id: batchId, ...held }, status);
     if (outputFile !== null) insertFile(outputFile);
     if (errorFile !== null) insertFile(errorFile);
     setFinished.run({
@@ -60,15 +59,6 @@ export function createFinishVerb(
   });
 
   return { finishBatch: async (options) => finish(options) };
-}
-
-/** Throws where the batch cannot end like this: the caller confuses batches or states. */
-function checkEnd(batchId: string, { status, ending }: HeldBatch, end: Finish['status']): void {
-  const expected = status === 'cancelling' ? 'cancelled' : ending;
-  if (canTransition(status, end) && end === expected) return;
-  throw new Error(
-    `batch ${batchId} is ${status}${ending === null ? '' : ` (ending ${ending})`} and cannot become ${end}`,
-  );
 }
 
 function createDropChunks(db: Database): (seq: number) => void {

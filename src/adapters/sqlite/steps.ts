@@ -14,7 +14,7 @@ import { transaction } from './transaction.ts';
 export type StepVerbs = Pick<Store, 'claimBatchStep' | 'releaseBatchStep' | 'startBatch' | 'failBatch'>;
 
 /** A batch whose step is held. */
-export interface HeldBatch {
+interface HeldBatch {
   readonly seq: number;
   readonly owner: string;
   readonly status: BatchStatus;

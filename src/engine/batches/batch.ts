@@ -33,6 +33,17 @@ export function canTransition(from: BatchStatus, to: BatchStatus): boolean {
   return TRANSITIONS[from].includes(to);
 }
 
+/** What decides how a batch may end: its state, and for a finalizing one how that was to be. */
+type Ending = Pick<Batch, 'id' | 'status' | 'ending'>;
+
+/** Throws where the batch cannot end like this: the caller confuses batches or states. */
+export function checkEnd({ id, status, ending }: Ending, end: 'completed' | 'expired' | 'cancelled'): void {
+  const expected = status === 'cancelling' ? 'cancelled' : ending;
+  if (canTransition(status, end) && end === expected) return;
+  const how = ending === null ? '' : ` (ending ${ending})`;
+  throw new Error(`batch ${id} is ${status}${how} and cannot become ${end}`);
+}
+
 /** True for states that never change again: completed, failed, expired, cancelled. */
 export function isTerminal(status: BatchStatus): boolean {
   return TRANSITIONS[status].length === 0;

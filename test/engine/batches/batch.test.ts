@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import {
   BATCH_STATUSES,
   canTransition,
+  checkEnd,
   isTerminal,
   newBatchId,
   parseCompletionWindow,
@@ -63,4 +64,39 @@ describe('completion windows', () => {
   it.each(['', '24', 'h', '0h', '-1h', '1.5h', '24 h', '24H', '123456h'])('%j is none', (text) =>
     expect(parseCompletionWindow(text)).toBeNull(),
   );
+});
+
+describe('the end of a batch', () => {
+  it.each([
+    ['finalizing', 'completed', 'completed'],
+    ['finalizing', 'expired', 'expired'],
+    ['cancelling', null, 'cancelled'],
+  ] as const)('of one that is %s (ending %s) may be %s', (status, ending, end) => {
+    expect(() => checkEnd({ id: 'batch_1', status, ending }, end)).not.toThrow();
+  });
+
+  it.each([
+    [
+      'finalizing',
+      'completed',
+      'expired',
+      'batch_1 is finalizing (ending completed) and cannot become expired',
+    ],
+    [
+      'finalizing',
+      'expired',
+      'cancelled',
+      'batch_1 is finalizing (ending expired) and cannot become cancelled',
+    ],
+    ['cancelling', null, 'completed', 'batch_1 is cancelling and cannot become completed'],
+    ['in_progress', null, 'completed', 'batch_1 is in_progress and cannot become completed'],
+    [
+      'completed',
+      'completed',
+      'completed',
+      'batch_1 is completed (ending completed) and cannot become completed',
+    ],
+  ] as const)('of one that is %s (ending %s) cannot be %s', (status, ending, end, message) => {
+    expect(() => checkEnd({ id: 'batch_1', status, ending }, end)).toThrow(message);
+  });
 });

@@ -1,4 +1,4 @@
-import { canTransition, isTerminal, NO_USAGE } from '../../../engine/batches/batch.ts';
+import { canTransition, checkEnd, isTerminal, NO_USAGE } from '../../../engine/batches/batch.ts';
 import type { Batch, BatchFormat } from '../../../engine/batches/batch.ts';
 import { newDoneBits } from '../../../engine/run/chunk.ts';
 import type { NewChunk } from '../../../engine/run/chunk.ts';
@@ -193,13 +193,6 @@ function findNextStep(state: StoreState, turns: OwnerTurns): BatchState | undefi
 function isStepWaiting({ batch, stepWorker, chunks }: BatchState): boolean {
   if (stepWorker !== null || [...chunks.values()].some(({ worker }) => worker !== null)) return false;
   return ['validating', 'finalizing', 'cancelling'].includes(batch.status);
-}
-
-/** Throws where the batch cannot end like this: the caller confuses batches or states. */
-function checkEnd({ id, status, ending }: Batch, end: 'completed' | 'expired' | 'cancelled'): void {
-  const expected = status === 'cancelling' ? 'cancelled' : ending;
-  if (canTransition(status, end) && end === expected) return;
-  throw new Error(`batch ${id} is ${status} and cannot become ${end}`);
 }
 
 function newChunkState(chunk: NewChunk): ChunkState {
