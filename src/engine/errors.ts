@@ -57,8 +57,8 @@ export class EngineError extends Error {
 
 /** Thrown by a BlobStore that has no such blob. */
 export class BlobMissingError extends Error {
-  constructor(sha256: string) {
-    super(`blob ${sha256} is missing`);
+  constructor(key: string) {
+    super(`blob ${key} is missing`);
     this.name = 'BlobMissingError';
   }
 }

@@ -23,7 +23,7 @@ export async function removeExpiredFiles(ctx: EngineContext, signal: AbortSignal
     const blobs = await ctx.store.expireFiles(ctx.clock.now(), FILES_A_STEP);
     for (const blob of blobs) {
       signal.throwIfAborted();
-      await removeUnusedBlob(ctx, blob.sha256);
+      await removeUnusedBlob(ctx, blob.key);
     }
     removed += blobs.length;
     if (blobs.length < FILES_A_STEP) return removed;
@@ -63,9 +63,9 @@ export interface SweepResult {
  */
 export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): Promise<SweepResult> {
   let blobs = 0;
-  for await (const sha256 of ctx.blobs.list()) {
+  for await (const key of ctx.blobs.list()) {
     signal.throwIfAborted();
-    if (!(await ctx.store.blobInUse(sha256)) && (await removeUnusedBlob(ctx, sha256))) blobs++;
+    if (!(await ctx.store.blobInUse(key)) && (await removeUnusedBlob(ctx, key))) blobs++;
   }
   let logs = 0;
   for await (const batchId of ctx.results.list()) {

@@ -20,27 +20,34 @@ export type * from './webhooks/webhook-endpoint-store.ts';
 export interface BlobWriter {
   /** Resolves when more may be written. */
   write(bytes: Uint8Array): Promise<void>;
-  /** No more writes: the bytes are synced, their hash is known; nobody can read them yet. */
+  /** No more writes: the key is known; nobody can read the bytes yet. */
   seal(): Promise<BlobRef>;
-  /** Makes the sealed blob readable under its hash, durably; an equal blob that is there already is kept or replaced. */
+  /** Makes the sealed blob readable under its key, durably; where equal blobs share it, one that is there already is kept or replaced. */
   publish(): Promise<void>;
   /** Removes every trace of what is not published. Safe at any time, also during or after `publish`, and twice. */
   discard(): Promise<void>;
 }
 
-/** Bytes by content. */
+/**
+ * Bytes by key. Equal blobs may share a key only where one process owns the store, and holds its lock (`BlobLock`): of two
+ * processes, one could remove what the other has just published and not yet named in a row. In a store that processes share,
+ * each blob gets a key of its own, so that whoever removes one can only mean that one.
+ */
 export interface BlobStore {
   create(): Promise<BlobWriter>;
   /**
    * Streams bytes [start, end) (default: all) in buffers of at most 64 KiB: each slow reader holds some. Rejects on first
    * read where the blob is missing (`BlobMissingError`) or shorter than `end`.
    */
-  read(sha256: string, range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
+  read(key: string, range?: { readonly start: number; readonly end: number }): AsyncIterable<Uint8Array>;
   /** Exactly the bytes [start, start + length). */
-  readRange(sha256: string, start: number, length: number): Promise<Buffer>;
+  readRange(key: string, start: number, length: number): Promise<Buffer>;
   /** Removes the blob; a missing one is no error. */
-  delete(sha256: string): Promise<void>;
-  /** The hashes of all published blobs. */
+  delete(key: string): Promise<void>;
+  /**
+   * The keys of all published blobs; in a store that processes share, only of those old enough that a row names them by now if
+   * any ever will.
+   */
   list(): AsyncIterable<string>;
 }
 

@@ -143,7 +143,7 @@ export interface Store
   /** Removes rows of up to `limit` expired files, except inputs of live batches; answers their blobs. */
   expireFiles(now: number, limit: number): Promise<readonly BlobRef[]>;
   /** True where a file row or an upload's part names the blob, or a live batch reads it. */
-  blobInUse(sha256: string): Promise<boolean>;
+  blobInUse(key: string): Promise<boolean>;
 
   // Batches, for clients
 

@@ -32,7 +32,7 @@ async function sealed(blobs: BlobStore, bytes: Uint8Array | string) {
 async function put(blobs: BlobStore, bytes: Uint8Array | string): Promise<string> {
   const { writer, ref } = await sealed(blobs, bytes);
   await writer.publish();
-  return ref.sha256;
+  return ref.key;
 }
 
 /** Makes a `write` or `read` do only so many bytes. */
@@ -70,33 +70,33 @@ describe('a blob on disk', () => {
     disk.intercept(/^write /, only(1));
     disk.intercept(/^read /, only(7));
     disk.intercept(/^read /, only(400));
-    const sha256 = await put(blobs, bytes);
-    expect(sha256).toBe(createHash('sha256').update(bytes).digest('hex'));
-    expect(await Array.fromAsync(blobs.read(sha256))).toEqual([bytes]);
+    const key = await put(blobs, bytes);
+    expect(key).toBe(createHash('sha256').update(bytes).digest('hex'));
+    expect(await Array.fromAsync(blobs.read(key))).toEqual([bytes]);
     expect(disk.calls.filter((call) => /^(write|read) /.test(call))).toHaveLength(6);
   });
 
   it('is not kept open, whether its reader reads to the end, stops early or fails', async () => {
     const { blobs, disk } = await openRecorded();
-    const sha256 = await put(blobs, randomBytes(3 * MB));
-    await Array.fromAsync(blobs.read(sha256));
-    for await (const buffer of blobs.read(sha256)) if (buffer.length > 0) break;
+    const key = await put(blobs, randomBytes(3 * MB));
+    await Array.fromAsync(blobs.read(key));
+    for await (const buffer of blobs.read(key)) if (buffer.length > 0) break;
     const failing = async (): Promise<void> => {
-      for await (const buffer of blobs.read(sha256)) throw new Error(`after ${buffer.length} bytes`);
+      for await (const buffer of blobs.read(key)) throw new Error(`after ${buffer.length} bytes`);
     };
     await expect(failing()).rejects.toThrow(/after 65536 bytes/);
-    await expect(blobs.readRange(sha256, 0, 4 * MB)).rejects.toThrow(/ends at byte/);
+    await expect(blobs.readRange(key, 0, 4 * MB)).rejects.toThrow(/ends at byte/);
     disk.fail(/^read /, 'EIO');
-    await expect(Array.fromAsync(blobs.read(sha256))).rejects.toMatchObject({ code: 'EIO' });
+    await expect(Array.fromAsync(blobs.read(key))).rejects.toMatchObject({ code: 'EIO' });
     expect(disk.openPaths()).toEqual([]);
   });
 
   it('that was cut short by other hands is noticed, not passed off as whole', async () => {
     const { folder, blobs } = await openRecorded();
-    const sha256 = await put(blobs, randomBytes(2 * MB));
-    await truncate(join(folder.path, 'blobs', sha256.slice(0, 2), sha256), MB + 1);
-    await expect(Array.fromAsync(blobs.read(sha256, { start: 0, end: 2 * MB }))).rejects.toThrow(
-      `blob ${sha256} ends at byte ${MB + 1}`,
+    const key = await put(blobs, randomBytes(2 * MB));
+    await truncate(join(folder.path, 'blobs', key.slice(0, 2), key), MB + 1);
+    await expect(Array.fromAsync(blobs.read(key, { start: 0, end: 2 * MB }))).rejects.toThrow(
+      `blob ${key} ends at byte ${MB + 1}`,
     );
   });
 

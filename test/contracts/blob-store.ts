@@ -68,15 +68,15 @@ function describeWriting(it: BlobIt): void {
     const ends = [0, 200_000, 400_000, 400_001, 400_001, 2 * MB, 2 * MB + 300_000, bytes.length];
     const pieces = ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
     const ref = await put(blobs, ...pieces);
-    expect(ref).toEqual({ sha256: sha256Of(bytes), bytes: bytes.length });
-    expect((await collect(blobs.read(ref.sha256))).equals(bytes)).toBe(true);
+    expect(ref).toEqual({ key: sha256Of(bytes), bytes: bytes.length });
+    expect((await collect(blobs.read(ref.key))).equals(bytes)).toBe(true);
   });
 
   it('stores a blob of no bytes', async ({ blobs }) => {
     const ref = await put(blobs);
-    expect(ref).toEqual({ sha256: sha256Of(Buffer.alloc(0)), bytes: 0 });
-    expect(await Array.fromAsync(blobs.read(ref.sha256))).toEqual([]);
-    expect(await blobs.readRange(ref.sha256, 0, 0)).toEqual(Buffer.alloc(0));
+    expect(ref).toEqual({ key: sha256Of(Buffer.alloc(0)), bytes: 0 });
+    expect(await Array.fromAsync(blobs.read(ref.key))).toEqual([]);
+    expect(await blobs.readRange(ref.key, 0, 0)).toEqual(Buffer.alloc(0));
   });
 
   it('leaves a buffer to its owner when the write has resolved', async ({ blobs }) => {
@@ -89,34 +89,34 @@ function describeWriting(it: BlobIt): void {
       await writer.write(reused);
     }
     reused.fill(0);
-    const { sha256 } = await writer.seal();
+    const { key } = await writer.seal();
     await writer.publish();
-    expect((await collect(blobs.read(sha256))).equals(Buffer.concat(expected))).toBe(true);
+    expect((await collect(blobs.read(key))).equals(Buffer.concat(expected))).toBe(true);
   });
 
   it('shows a blob to nobody before it is published', async ({ blobs }) => {
     const writer = await writeAll(blobs, [Buffer.from('hidden')]);
-    const { sha256 } = await writer.seal();
-    await expect(collect(blobs.read(sha256))).rejects.toThrow(BlobMissingError);
-    await expect(blobs.readRange(sha256, 0, 1)).rejects.toThrow(BlobMissingError);
+    const { key } = await writer.seal();
+    await expect(collect(blobs.read(key))).rejects.toThrow(BlobMissingError);
+    await expect(blobs.readRange(key, 0, 1)).rejects.toThrow(BlobMissingError);
     expect(await listed(blobs)).toEqual([]);
     await writer.publish();
-    expect(await blobs.readRange(sha256, 0, 6)).toEqual(Buffer.from('hidden'));
-    expect(await listed(blobs)).toEqual([sha256]);
+    expect(await blobs.readRange(key, 0, 6)).toEqual(Buffer.from('hidden'));
+    expect(await listed(blobs)).toEqual([key]);
   });
 
   it('stores equal content once, however often it is published', async ({ blobs }) => {
     const first = await put(blobs, Buffer.from('same'));
     const second = await put(blobs, Buffer.from('sa'), Buffer.from('me'));
     expect(second).toEqual(first);
-    expect(await listed(blobs)).toEqual([first.sha256]);
-    expect(await collect(blobs.read(first.sha256))).toEqual(Buffer.from('same'));
+    expect(await listed(blobs)).toEqual([first.key]);
+    expect(await collect(blobs.read(first.key))).toEqual(Buffer.from('same'));
   });
 
   it('lets many write the same content at once', async ({ blobs }) => {
     const bytes = randomBytes(2 * MB + 1);
     const refs = await Promise.all(Array.from({ length: 8 }, () => put(blobs, bytes)));
-    expect(new Set(refs.map((ref) => ref.sha256))).toEqual(new Set([sha256Of(bytes)]));
+    expect(new Set(refs.map((ref) => ref.key))).toEqual(new Set([sha256Of(bytes)]));
     expect(await listed(blobs)).toEqual([sha256Of(bytes)]);
     expect((await collect(blobs.read(sha256Of(bytes)))).equals(bytes)).toBe(true);
   });
@@ -138,7 +138,7 @@ function describeDiscarding(it: BlobIt): void {
     const fresh = await blobs.create();
     const written = await writeAll(blobs, [randomBytes(MB + 1)]);
     const sealed = await writeAll(blobs, [Buffer.from('sealed')]);
-    const { sha256 } = await sealed.seal();
+    const { key } = await sealed.seal();
     for (const writer of [fresh, written, sealed]) {
       await writer.discard();
       await writer.discard();
@@ -146,7 +146,7 @@ function describeDiscarding(it: BlobIt): void {
       await expect(writer.publish()).rejects.toThrow(/is discarded/);
     }
     expect(await listed(blobs)).toEqual([]);
-    await expect(blobs.readRange(sha256, 0, 1)).rejects.toThrow(BlobMissingError);
+    await expect(blobs.readRange(key, 0, 1)).rejects.toThrow(BlobMissingError);
   });
 
   it('can be told to discard while another step is under way', async ({ blobs }) => {
@@ -159,7 +159,7 @@ function describeDiscarding(it: BlobIt): void {
   });
 
   it('keeps a blob that is published, or was before, when its writer is discarded', async ({ blobs }) => {
-    const { sha256 } = await put(blobs, Buffer.from('kept'));
+    const { key } = await put(blobs, Buffer.from('kept'));
     const equal = await writeAll(blobs, [Buffer.from('kept')]);
     await equal.seal();
     await equal.discard();
@@ -168,14 +168,14 @@ function describeDiscarding(it: BlobIt): void {
     const publish = late.publish();
     await late.discard();
     await publish;
-    expect(await collect(blobs.read(sha256))).toEqual(Buffer.from('kept'));
+    expect(await collect(blobs.read(key))).toEqual(Buffer.from('kept'));
   });
 }
 
 function describeReading(it: BlobIt): void {
   it('streams and reads any range', async ({ blobs }) => {
     const bytes = randomBytes(3 * MB + 5);
-    const { sha256 } = await put(blobs, bytes);
+    const { key } = await put(blobs, bytes);
     const ranges = [
       [0, 0],
       [0, 1],
@@ -189,20 +189,16 @@ function describeReading(it: BlobIt): void {
     ] as const;
     for (const [start, end] of ranges) {
       const expected = bytes.subarray(start, end);
-      expect((await collect(blobs.read(sha256, { start, end }))).equals(expected), `${start}–${end}`).toBe(
-        true,
-      );
-      expect((await blobs.readRange(sha256, start, end - start)).equals(expected), `${start}–${end}`).toBe(
-        true,
-      );
+      expect((await collect(blobs.read(key, { start, end }))).equals(expected), `${start}–${end}`).toBe(true);
+      expect((await blobs.readRange(key, start, end - start)).equals(expected), `${start}–${end}`).toBe(true);
     }
   });
 
   it('rejects a range beyond the end rather than answer fewer bytes', async ({ blobs }) => {
-    const { sha256 } = await put(blobs, Buffer.from('0123456789'));
-    await expect(blobs.readRange(sha256, 0, 11)).rejects.toThrow(/ends at byte 10/);
-    await expect(blobs.readRange(sha256, 10, 1)).rejects.toThrow(/ends at byte 10/);
-    await expect(collect(blobs.read(sha256, { start: 5, end: 11 }))).rejects.toThrow(/ends at byte 10/);
+    const { key } = await put(blobs, Buffer.from('0123456789'));
+    await expect(blobs.readRange(key, 0, 11)).rejects.toThrow(/ends at byte 10/);
+    await expect(blobs.readRange(key, 10, 1)).rejects.toThrow(/ends at byte 10/);
+    await expect(collect(blobs.read(key, { start: 5, end: 11 }))).rejects.toThrow(/ends at byte 10/);
   });
 
   it('rejects with BlobMissingError on the first read of what is not there', async ({ blobs }) => {
@@ -224,13 +220,13 @@ function describeReading(it: BlobIt): void {
       written.update(part);
       await writer.write(part);
     }
-    const { sha256, bytes } = await writer.seal();
+    const { key, bytes } = await writer.seal();
     await writer.publish();
     const read = createHash('sha256');
     let buffers = 0;
     let largest = 0;
     let total = 0;
-    for await (const buffer of blobs.read(sha256)) {
+    for await (const buffer of blobs.read(key)) {
       read.update(buffer);
       buffers++;
       largest = Math.max(largest, buffer.length);
@@ -239,16 +235,16 @@ function describeReading(it: BlobIt): void {
     expect([total, bytes]).toEqual([20 * MB, 20 * MB]);
     expect(buffers).toBeLessThanOrEqual(640);
     expect(largest).toBeLessThanOrEqual(64 * 1024);
-    expect(sha256).toBe(written.digest('hex'));
-    expect(sha256).toBe(read.digest('hex'));
+    expect(key).toBe(written.digest('hex'));
+    expect(key).toBe(read.digest('hex'));
   });
 
   it('hands out buffers that the reader may keep and change', async ({ blobs }) => {
     const bytes = randomBytes(2 * MB);
-    const { sha256 } = await put(blobs, bytes);
-    for await (const buffer of blobs.read(sha256)) buffer.fill(0);
-    (await blobs.readRange(sha256, 0, 100)).fill(0);
-    expect((await collect(blobs.read(sha256))).equals(bytes)).toBe(true);
+    const { key } = await put(blobs, bytes);
+    for await (const buffer of blobs.read(key)) buffer.fill(0);
+    (await blobs.readRange(key, 0, 100)).fill(0);
+    expect((await collect(blobs.read(key))).equals(bytes)).toBe(true);
   });
 }
 
@@ -258,15 +254,15 @@ function describeRemoving(it: BlobIt): void {
       Array.from({ length: 50 }, (_, i) => put(blobs, Buffer.from(`blob ${i}`))),
     );
     const unfinished = await writeAll(blobs, [Buffer.from('unfinished')]);
-    expect(await listed(blobs)).toEqual(refs.map((ref) => ref.sha256).toSorted());
+    expect(await listed(blobs)).toEqual(refs.map((ref) => ref.key).toSorted());
     await unfinished.discard();
   });
 
   it('can delete while it lists', async ({ blobs }) => {
     for (let i = 0; i < 50; i++) await put(blobs, Buffer.from(`blob ${i}`));
     let seen = 0;
-    for await (const sha256 of blobs.list()) {
-      await blobs.delete(sha256);
+    for await (const key of blobs.list()) {
+      await blobs.delete(key);
       seen++;
     }
     expect(seen).toBe(50);
@@ -274,23 +270,23 @@ function describeRemoving(it: BlobIt): void {
   });
 
   it('deletes a blob, and takes one that is missing as deleted', async ({ blobs }) => {
-    const { sha256 } = await put(blobs, Buffer.from('gone'));
+    const { key } = await put(blobs, Buffer.from('gone'));
     const kept = await put(blobs, Buffer.from('kept'));
-    await blobs.delete(sha256);
-    await blobs.delete(sha256);
+    await blobs.delete(key);
+    await blobs.delete(key);
     await blobs.delete(MISSING);
-    await expect(blobs.readRange(sha256, 0, 1)).rejects.toThrow(BlobMissingError);
-    expect(await listed(blobs)).toEqual([kept.sha256]);
-    expect(await put(blobs, Buffer.from('gone'))).toEqual({ sha256, bytes: 4 });
-    expect(await blobs.readRange(sha256, 0, 4)).toEqual(Buffer.from('gone'));
+    await expect(blobs.readRange(key, 0, 1)).rejects.toThrow(BlobMissingError);
+    expect(await listed(blobs)).toEqual([kept.key]);
+    expect(await put(blobs, Buffer.from('gone'))).toEqual({ key, bytes: 4 });
+    expect(await blobs.readRange(key, 0, 4)).toEqual(Buffer.from('gone'));
   });
 
   it('never passes a part of a blob off as the whole when it is deleted during reads', async ({ blobs }) => {
     const bytes = randomBytes(6 * MB);
-    const { sha256 } = await put(blobs, bytes);
-    const begun = Array.from({ length: 4 }, () => blobs.read(sha256)[Symbol.asyncIterator]());
+    const { key } = await put(blobs, bytes);
+    const begun = Array.from({ length: 4 }, () => blobs.read(key)[Symbol.asyncIterator]());
     const firsts = await Promise.all(begun.map((reading) => reading.next()));
-    const later = Array.from({ length: 4 }, () => collect(blobs.read(sha256)));
+    const later = Array.from({ length: 4 }, () => collect(blobs.read(key)));
     const [ends] = await Promise.all([
       Promise.allSettled([
         ...begun.map(async (reading, i) => {
@@ -299,7 +295,7 @@ function describeRemoving(it: BlobIt): void {
         }),
         ...later,
       ]),
-      blobs.delete(sha256),
+      blobs.delete(key),
     ]);
     for (const end of ends) expect(end.status === 'rejected' || end.value.equals(bytes)).toBe(true);
   });

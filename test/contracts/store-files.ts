@@ -47,7 +47,7 @@ function describeReading(it: StoreIt): void {
     const file = await insertFile(store, {
       purpose: 'batch_output',
       filename: 'Ergebnis "ß" \u{1F600}.jsonl',
-      blob: { sha256: 'f'.repeat(64), bytes: 2 ** 40 },
+      blob: { key: 'f'.repeat(64), bytes: 2 ** 40 },
       expiresAt: LATER,
     });
     expect(await store.getFile('ann', file.id, T0)).toEqual(file);
@@ -190,9 +190,7 @@ function describeRemoval(it: StoreIt): void {
     const live = await insertFile(store, { expiresAt: T0 + 4 });
     const forever = await insertFile(store);
     const expired = await store.expireFiles(T0 + 3, 2);
-    expect(new Set(expired.map((blob) => blob.sha256))).toEqual(
-      new Set([first.blob.sha256, second.blob.sha256]),
-    );
+    expect(new Set(expired.map((blob) => blob.key))).toEqual(new Set([first.blob.key, second.blob.key]));
     expect(await store.expireFiles(T0 + 3, 2)).toEqual([third.blob]);
     expect(await store.expireFiles(T0 + 3, 2)).toEqual([]);
     expect(await listIds(store)).toEqual([live.id, forever.id]);
@@ -204,14 +202,14 @@ function describeBlobs(it: StoreIt): void {
     store,
   }) => {
     const blob = aBlob('shared');
-    expect(await store.blobInUse(blob.sha256)).toBe(false);
+    expect(await store.blobInUse(blob.key)).toBe(false);
     const first = await insertFile(store, { blob });
     await insertFile(store, { blob, owner: 'bob', expiresAt: T0 });
-    expect(await store.blobInUse(blob.sha256)).toBe(true);
+    expect(await store.blobInUse(blob.key)).toBe(true);
     await store.deleteFile('ann', first.id, T0);
-    expect(await store.blobInUse(blob.sha256)).toBe(true);
+    expect(await store.blobInUse(blob.key)).toBe(true);
     await store.expireFiles(T0, 10);
-    expect(await store.blobInUse(blob.sha256)).toBe(false);
+    expect(await store.blobInUse(blob.key)).toBe(false);
   });
 
   it('finds a blob in use from the start of a batch that reads it until the batch ends', async ({
@@ -220,11 +218,11 @@ function describeBlobs(it: StoreIt): void {
     const input = aBlob('read by a batch');
     const { id } = await createBatch(store);
     const step = await claimStepOf(store, id);
-    expect(await store.blobInUse(input.sha256)).toBe(false);
+    expect(await store.blobInUse(input.key)).toBe(false);
     await store.startBatch(startOf(step, { input }));
-    expect(await store.blobInUse(input.sha256)).toBe(true);
+    expect(await store.blobInUse(input.key)).toBe(true);
     await store.cancelBatch('ann', id, T0);
-    expect(await store.blobInUse(input.sha256)).toBe(true);
+    expect(await store.blobInUse(input.key)).toBe(true);
     const { epoch, batch } = await claimStepOf(store, id);
     await store.finishBatch({
       ...failOf({ epoch, batch }),
@@ -233,11 +231,11 @@ function describeBlobs(it: StoreIt): void {
       outputFile: null,
       errorFile: null,
     });
-    expect(await store.blobInUse(input.sha256)).toBe(false);
+    expect(await store.blobInUse(input.key)).toBe(false);
   });
 
   it('does not find a blob in use because some other batch runs', async ({ store }) => {
     await startBatch(store);
-    expect(await store.blobInUse(aBlob('not read').sha256)).toBe(false);
+    expect(await store.blobInUse(aBlob('not read').key)).toBe(false);
   });
 }

@@ -40,7 +40,7 @@ export function describeOwners(it: StoreIt): void {
       await store.insertApiKey(anApiKey({ owner: 'a', revokedAt: 1 }), hashOf('3'));
       await store.insertFile(aFile({ owner: 'C' }));
       await store.insertFile(aFile({ owner: 'b' }));
-      await store.insertFile(aFile({ owner: 'e', blob: { sha256: '0'.repeat(64), bytes: 0 } }));
+      await store.insertFile(aFile({ owner: 'e', blob: { key: '0'.repeat(64), bytes: 0 } }));
       const list = (limit: number, after?: string) => store.listOwnerNames({ limit, after });
       expect(await list(4)).toEqual({ data: ['C', 'a', 'b', 'd'], hasMore: false });
       expect(await list(3)).toEqual({ data: ['C', 'a', 'b'], hasMore: true });

@@ -154,12 +154,12 @@ function describeParts(it: StoreIt): void {
   it('find their blob in use as long as they are there', async ({ store }) => {
     const upload = await insertUpload(store);
     const { blob } = await addPart(store, upload, 'shared');
-    expect(await store.blobInUse(blob.sha256)).toBe(true);
-    expect(await store.blobInUse(aBlob('other').sha256)).toBe(false);
+    expect(await store.blobInUse(blob.key)).toBe(true);
+    expect(await store.blobInUse(aBlob('other').key)).toBe(false);
     await store.cancelUpload('ann', upload.id, T0);
-    expect(await store.blobInUse(blob.sha256)).toBe(true);
+    expect(await store.blobInUse(blob.key)).toBe(true);
     expect(await store.removeUploadParts(10)).toEqual([blob]);
-    expect(await store.blobInUse(blob.sha256)).toBe(false);
+    expect(await store.blobInUse(blob.key)).toBe(false);
   });
 }
 
@@ -251,7 +251,7 @@ function describeTidying(it: StoreIt): void {
       const removed = new Set<string>();
       for (const [i, upload] of uploads.entries()) {
         for (const letter of 'xyzw') {
-          removed.add((await addPart(store, upload, `${letter}${i}`)).blob.sha256);
+          removed.add((await addPart(store, upload, `${letter}${i}`)).blob.key);
         }
       }
       for (const upload of uploads) await end(store, upload);
@@ -260,7 +260,7 @@ function describeTidying(it: StoreIt): void {
         const blobs = await store.removeUploadParts(2);
         if (blobs.length === 0) break;
         counts.push(blobs.length);
-        for (const { sha256 } of blobs) expect(removed.delete(sha256)).toBe(true);
+        for (const { key } of blobs) expect(removed.delete(key)).toBe(true);
       }
       expect(counts).toEqual([2, 2, 2, 2]);
       expect(await store.readUploadParts(live.id)).toHaveLength(1);

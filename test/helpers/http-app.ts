@@ -108,10 +108,10 @@ function countOpen(blobs: BlobStore, open: TestApp['open']): BlobStore {
         discard: () => writer.discard().then(end),
       };
     },
-    async *read(sha256, range) {
+    async *read(key, range) {
       open.reads++;
       try {
-        yield* blobs.read(sha256, range);
+        yield* blobs.read(key, range);
       } finally {
         open.reads--;
       }

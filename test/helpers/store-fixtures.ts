@@ -20,7 +20,7 @@ export const HOUR_MS = 3_600_000;
 
 /** A blob reference; equal texts give equal blobs. */
 export function aBlob(text: string): BlobRef {
-  return { sha256: createHash('sha256').update(text).digest('hex'), bytes: text.length };
+  return { key: createHash('sha256').update(text).digest('hex'), bytes: text.length };
 }
 
 export function aFile(fields: Partial<FileRecord> = {}): FileRecord {
@@ -76,7 +76,7 @@ export function aBatch(fields: Partial<Batch> = {}): Batch {
 
 /** The hash of a secret. */
 export function hashOf(secret: string): string {
-  return aBlob(secret).sha256;
+  return aBlob(secret).key;
 }
 
 /** A key that allows everything and never expires. */

@@ -234,9 +234,9 @@ describe('POST /v1/batches/{id}/retry refuses', () => {
     let remove = async (): Promise<void> => {};
     const { testApp } = createRetryApp({
       blobs: (blobs) => ({
-        async *read(sha256, range) {
+        async *read(key, range) {
           await remove();
-          yield* blobs.read(sha256, range);
+          yield* blobs.read(key, range);
         },
       }),
     });

@@ -456,10 +456,10 @@ function heldReads() {
   const reading = Promise.withResolvers<void>();
   const testApp = createTestApp({
     blobs: (blobs) => ({
-      async *read(sha256, range) {
+      async *read(key, range) {
         reading.resolve();
         await gate.promise;
-        yield* blobs.read(sha256, range);
+        yield* blobs.read(key, range);
       },
     }),
   });

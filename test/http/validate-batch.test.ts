@@ -154,9 +154,9 @@ describe('POST /v1/batches/validate refuses', () => {
     let remove = async (): Promise<void> => {};
     const testApp = createTestApp({
       blobs: (blobs) => ({
-        async *read(sha256, range) {
+        async *read(key, range) {
           await remove();
-          yield* blobs.read(sha256, range);
+          yield* blobs.read(key, range);
         },
       }),
     });

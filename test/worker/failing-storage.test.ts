@@ -44,10 +44,10 @@ function createFullStorage(verbs: readonly (keyof Store)[]) {
 function createIllStorage() {
   const storage = createMemoryStorage();
   const unreadable = new Set<string>();
-  const readRange: BlobStore['readRange'] = async (sha256, start, length) => {
-    if (unreadable.has(sha256) && start === 0)
+  const readRange: BlobStore['readRange'] = async (key, start, length) => {
+    if (unreadable.has(key) && start === 0)
       throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' });
-    return await storage.blobs.readRange(sha256, start, length);
+    return await storage.blobs.readRange(key, start, length);
   };
   return { unreadable, storage: { ...storage, blobs: { ...storage.blobs, readRange } } };
 }
@@ -116,7 +116,7 @@ describe('an input that cannot be read', () => {
     const { unreadable, storage } = createIllStorage();
     const engine = createTestEngine({ storage, clock, log, ...options });
     const bad = await submit(engine, lines);
-    unreadable.add((await engine.files.get(OWNER, bad.inputFileId)).blob.sha256);
+    unreadable.add((await engine.files.get(OWNER, bad.inputFileId)).blob.key);
     const worker = await start(engine);
     return { clock, log, engine, worker, storage, unreadable, bad };
   }

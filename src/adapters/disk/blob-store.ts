@@ -21,18 +21,18 @@ export async function createDiskBlobStore({ folder }: { readonly folder: DataFol
   await prepareFolders(folder.path, paths);
   return {
     create: () => openBlobWriter(paths),
-    read: (sha256, range) => streamBlob(paths.blobs, sha256, range),
-    async readRange(sha256, start, length) {
-      const handle = await openBlob(paths.blobs, sha256);
+    read: (key, range) => streamBlob(paths.blobs, key, range),
+    async readRange(key, start, length) {
+      const handle = await openBlob(paths.blobs, key);
       try {
-        return await readFully(handle, `blob ${sha256}`, start, length);
+        return await readFully(handle, `blob ${key}`, start, length);
       } finally {
         await handle.close();
       }
     },
-    async delete(sha256) {
+    async delete(key) {
       // Not synced: if power loss brings it back, it is a blob that no row names, and the next sweep removes it.
-      await rm(blobPath(paths.blobs, sha256), { force: true });
+      await rm(blobPath(paths.blobs, key), { force: true });
     },
     list: () => listBlobs(paths.blobs),
   };
@@ -45,12 +45,12 @@ async function prepareFolders(root: string, paths: DataPaths): Promise<void> {
   await makeFolders(paths.blobs, SHARDS);
 }
 
-async function openBlob(blobs: string, sha256: string): Promise<FileHandle> {
-  const path = blobPath(blobs, sha256);
+async function openBlob(blobs: string, key: string): Promise<FileHandle> {
+  const path = blobPath(blobs, key);
   try {
     return await open(path, 'r');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new BlobMissingError(sha256);
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw new BlobMissingError(key);
     throw error;
   }
 }
@@ -58,14 +58,14 @@ async function openBlob(blobs: string, sha256: string): Promise<FileHandle> {
 /** Each buffer is a new one, for the consumer may keep it. */
 async function* streamBlob(
   blobs: string,
-  sha256: string,
+  key: string,
   range: { readonly start: number; readonly end: number } | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const handle = await openBlob(blobs, sha256);
+  const handle = await openBlob(blobs, key);
   try {
     const end = range?.end ?? (await handle.stat()).size;
     for (let position = range?.start ?? 0; position < end; position += READ_BYTES) {
-      yield await readFully(handle, `blob ${sha256}`, position, Math.min(READ_BYTES, end - position));
+      yield await readFully(handle, `blob ${key}`, position, Math.min(READ_BYTES, end - position));
     }
   } finally {
     await handle.close();
@@ -75,8 +75,8 @@ async function* streamBlob(
 async function* listBlobs(blobs: string): AsyncGenerator<string> {
   for (const shard of SHARDS) {
     for (const name of await readdir(join(blobs, shard))) {
-      const sha256 = blobOfFile(name);
-      if (sha256 !== null) yield sha256;
+      const key = blobOfFile(name);
+      if (key !== null) yield key;
     }
   }
 }

@@ -39,7 +39,7 @@ class DiskBlobWriter implements BlobWriter {
   /** The sync under way. Linux reports a failure once, so it is awaited even where a later one succeeds. */
   #syncing: Promise<void> | null = null;
   #unsynced = 0;
-  #sha256 = '';
+  #key = '';
   #state: State = 'open';
   #lastStep: Promise<unknown> = Promise.resolve();
 
@@ -70,15 +70,15 @@ class DiskBlobWriter implements BlobWriter {
       await this.#syncing;
       await this.#handle.sync();
       await this.#handle.close();
-      this.#sha256 = this.#hash.digest('hex');
-      return { sha256: this.#sha256, bytes: this.#written };
+      this.#key = this.#hash.digest('hex');
+      return { key: this.#key, bytes: this.#written };
     });
   }
 
   publish(): Promise<void> {
     return this.#step('sealed', 'published', async () => {
-      await rename(this.#tmpPath, blobPath(this.#blobs, this.#sha256));
-      await syncFolder(shardPath(this.#blobs, this.#sha256));
+      await rename(this.#tmpPath, blobPath(this.#blobs, this.#key));
+      await syncFolder(shardPath(this.#blobs, this.#key));
     });
   }
 

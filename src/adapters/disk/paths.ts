@@ -33,14 +33,14 @@ const BATCH_ID = /^batch_[0-9a-f]{1,64}$/;
 const LOG_SUFFIX = '.log';
 
 /** The folder of a blob. Throws for anything but a hash, so that no name can lead out of the data folder. */
-export function shardPath(blobs: string, sha256: string): string {
-  if (!SHA256.test(sha256)) throw new Error(`${JSON.stringify(sha256)} is not a SHA-256 in lower-case hex`);
-  return join(blobs, sha256.slice(0, 2));
+export function shardPath(blobs: string, key: string): string {
+  if (!SHA256.test(key)) throw new Error(`${JSON.stringify(key)} is not a SHA-256 in lower-case hex`);
+  return join(blobs, key.slice(0, 2));
 }
 
 /** The file of a blob. Throws as `shardPath`. */
-export function blobPath(blobs: string, sha256: string): string {
-  return join(shardPath(blobs, sha256), sha256);
+export function blobPath(blobs: string, key: string): string {
+  return join(shardPath(blobs, key), key);
 }
 
 /** The hash of the blob in a file of this name, or null where it is no blob. */

@@ -10,24 +10,24 @@ const READ_BYTES = 64 * 1024;
 export function createMemoryBlobStore(): BlobStore {
   const blobs = new Map<string, Buffer>();
 
-  function find(sha256: string): Buffer {
-    const blob = blobs.get(sha256);
-    if (blob === undefined) throw new BlobMissingError(sha256);
+  function find(key: string): Buffer {
+    const blob = blobs.get(key);
+    if (blob === undefined) throw new BlobMissingError(key);
     return blob;
   }
 
   return {
     create: async () => createWriter(blobs),
-    async *read(sha256, range) {
-      const blob = find(sha256);
+    async *read(key, range) {
+      const blob = find(key);
       const end = range?.end ?? blob.length;
       for (let start = range?.start ?? 0; start < end; start += READ_BYTES) {
-        yield copyRange(blob, sha256, start, Math.min(start + READ_BYTES, end));
+        yield copyRange(blob, key, start, Math.min(start + READ_BYTES, end));
       }
     },
-    readRange: async (sha256, start, length) => copyRange(find(sha256), sha256, start, start + length),
-    async delete(sha256) {
-      blobs.delete(sha256);
+    readRange: async (key, start, length) => copyRange(find(key), key, start, start + length),
+    async delete(key) {
+      blobs.delete(key);
     },
     async *list() {
       yield* blobs.keys();
@@ -39,7 +39,7 @@ function createWriter(blobs: Map<string, Buffer>): BlobWriter {
   let state: 'open' | 'sealed' | 'published' | 'discarded' = 'open';
   let parts: Buffer[] = [];
   let blob = Buffer.alloc(0);
-  let sha256 = '';
+  let key = '';
 
   function expect(expected: typeof state): void {
     if (state !== expected) throw new Error(`The blob is ${state}; for this it must be ${expected}.`);
@@ -55,13 +55,13 @@ function createWriter(blobs: Map<string, Buffer>): BlobWriter {
       state = 'sealed';
       blob = Buffer.concat(parts);
       parts = [];
-      sha256 = createHash('sha256').update(blob).digest('hex');
-      return { sha256, bytes: blob.length };
+      key = createHash('sha256').update(blob).digest('hex');
+      return { key, bytes: blob.length };
     },
     async publish() {
       expect('sealed');
       state = 'published';
-      blobs.set(sha256, blob);
+      blobs.set(key, blob);
     },
     async discard() {
       state = 'discarded';
@@ -70,7 +70,7 @@ function createWriter(blobs: Map<string, Buffer>): BlobWriter {
   };
 }
 
-function copyRange(blob: Buffer, sha256: string, start: number, end: number): Buffer {
-  if (end > blob.length) throw new Error(`blob ${sha256} ends at byte ${blob.length}, before byte ${end}`);
+function copyRange(blob: Buffer, key: string, start: number, end: number): Buffer {
+  if (end > blob.length) throw new Error(`blob ${key} ends at byte ${blob.length}, before byte ${end}`);
   return Buffer.from(blob.subarray(start, end));
 }

@@ -110,7 +110,7 @@ async function hold(sql: Sql, worker: string, chosen: readonly ChosenChunk[]): P
   const rows = await sql.all<ClaimedRow>(
     `
     select
-      b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_sha256, b.input_bytes,
+      b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_key, b.input_bytes,
       c.number, c.model, c.line_count, c.first_line, c.bytes, c.epoch, c.crashes, c.trying, c.trying_deaths, c.done,
       i.line_index, coalesce(o.weight, 1) as weight,
       exists (select 1 from chunks r where r.batch = c.batch and r.state = 'ready') as has_more

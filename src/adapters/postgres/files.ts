@@ -15,14 +15,14 @@ export async function insertFile(sql: Sql, file: FileRecord): Promise<void> {
   const { id, owner, purpose, filename, blob, createdAt, expiresAt } = file;
   await sql.run(
     `
-    insert into files (id, owner, purpose, filename, sha256, bytes, created_at, expires_at)
+    insert into files (id, owner, purpose, filename, blob_key, bytes, created_at, expires_at)
     values ($1, $2, $3, $4, $5, $6, $7, $8)
     `,
     id,
     owner,
     purpose,
     filename,
-    blob.sha256,
+    blob.key,
     blob.bytes,
     createdAt,
     expiresAt,
@@ -42,7 +42,7 @@ export function createFileVerbs(db: Database): FileVerbs {
     async getFile(owner, id, now) {
       const row = await db.get<FileRow>(
         `
-        select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
+        select id, owner, purpose, filename, blob_key, bytes, created_at, expires_at
         from files
         where id = $1 and owner = $2 and (expires_at is null or expires_at > $3)
         `,
@@ -55,18 +55,18 @@ export function createFileVerbs(db: Database): FileVerbs {
     listFiles: (query) => listFiles(db, query),
     deleteFile: (owner, id, now) => db.transaction((sql) => deleteFile(sql, owner, id, now)),
     expireFiles: (now, limit) => db.transaction((sql) => expireFiles(sql, now, limit)),
-    async blobInUse(sha256) {
+    async blobInUse(key) {
       const row = await db.get<{ readonly used: boolean }>(
         `
-        select exists (select 1 from files where sha256 = $1)
-          or exists (select 1 from upload_parts where sha256 = $1)
+        select exists (select 1 from files where blob_key = $1)
+          or exists (select 1 from upload_parts where blob_key = $1)
           or exists (
             select 1
             from batches
-            where input_sha256 = $1 and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
+            where input_key = $1 and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
           ) as used
         `,
-        sha256,
+        key,
       );
       return row?.used === true;
     },
@@ -83,7 +83,7 @@ const BEFORE_ALL: Cursor = { created_at: -1, seq: -1 };
 const AFTER_ALL: Cursor = { created_at: Number.MAX_SAFE_INTEGER, seq: Number.MAX_SAFE_INTEGER };
 
 const OLDEST_FIRST = `
-  select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
+  select id, owner, purpose, filename, blob_key, bytes, created_at, expires_at
   from files
   where owner = $1
     and (created_at, seq) > ($2, $3)
@@ -93,7 +93,7 @@ const OLDEST_FIRST = `
   limit $6
 `;
 const NEWEST_FIRST = `
-  select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
+  select id, owner, purpose, filename, blob_key, bytes, created_at, expires_at
   from files
   where owner = $1
     and (created_at, seq) < ($2, $3)
@@ -142,7 +142,7 @@ async function findCursor(sql: Sql, owner: string, id: string, now: number): Pro
 async function deleteFile(sql: Sql, owner: string, id: string, now: number): ReturnType<Store['deleteFile']> {
   const file = await sql.get<BlobRow & { readonly seq: number }>(
     `
-    select seq, sha256, bytes
+    select seq, blob_key, bytes
     from files
     where id = $1 and owner = $2 and (expires_at is null or expires_at > $3)
     for update
@@ -189,7 +189,7 @@ async function expireFiles(sql: Sql, now: number, limit: number): ReturnType<Sto
       limit $2
       for update skip locked
     )
-    returning sha256, bytes
+    returning blob_key, bytes
     `,
     now,
     limit,

@@ -57,7 +57,7 @@ export function createStepVerbs(db: Database): StepVerbs {
 
 // A chunk that is claimed keeps its batch from being finalized: what its worker commits must not be missed.
 const FIND_NEXT = `
-  select seq, step_epoch, input_sha256, input_bytes
+  select seq, step_epoch, input_key, input_bytes
   from batches
   where owner = $1
     and status in ('validating', 'finalizing', 'cancelling') and step_worker is null
@@ -70,7 +70,7 @@ const FIND_NEXT = `
 interface NextStep {
   readonly seq: number;
   readonly step_epoch: number;
-  readonly input_sha256: string | null;
+  readonly input_key: string | null;
   readonly input_bytes: number | null;
 }
 
@@ -93,7 +93,7 @@ function createClaimStep(db: Database): Store['claimBatchStep'] {
 }
 
 async function hold(sql: Sql, worker: string, next: NextStep): Promise<BatchStep> {
-  const { seq, step_epoch: before, input_sha256: sha256, input_bytes: bytes } = next;
+  const { seq, step_epoch: before, input_key: key, input_bytes: bytes } = next;
   await sql.run(
     'update batches set step_worker = $1, step_epoch = step_epoch + 1 where seq = $2',
     worker,
@@ -103,7 +103,7 @@ async function hold(sql: Sql, worker: string, next: NextStep): Promise<BatchStep
   return {
     step: batch.status === 'validating' ? 'prepare' : 'finalize',
     batch,
-    input: sha256 === null || bytes === null ? null : { sha256, bytes },
+    input: key === null || bytes === null ? null : { key, bytes },
     epoch: before + 1,
   };
 }
@@ -156,12 +156,12 @@ async function startBatch(
     `
     update batches
     set status = 'in_progress', in_progress_at = greatest($1, created_at), step_worker = null, model = $2,
-      input_sha256 = $3, input_bytes = $4, total = $5, lines_left = $5, chunks_left = $6
+      input_key = $3, input_bytes = $4, total = $5, lines_left = $5, chunks_left = $6
     where seq = $7
     `,
     now,
     model,
-    input.sha256,
+    input.key,
     input.bytes,
     total,
     chunks.length,

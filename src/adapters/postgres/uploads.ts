@@ -29,7 +29,7 @@ export function createUploadVerbs(db: Database): UploadStore {
     async readUploadParts(uploadId) {
       const rows = await db.all<PartRow>(
         `
-        select p.id, p.sha256, p.bytes, p.created_at
+        select p.id, p.blob_key, p.bytes, p.created_at
         from uploads u
           join upload_parts p on p.upload = u.seq
         where u.id = $1
@@ -119,9 +119,9 @@ async function addPart(
   const upload = toUpload(row, createdAt);
   if (upload.status !== 'pending') return { kind: 'refused', upload };
   const equal = await sql.get(
-    'select from upload_parts where upload = $1 and sha256 = $2 limit 1',
+    'select from upload_parts where upload = $1 and blob_key = $2 limit 1',
     row.seq,
-    blob.sha256,
+    blob.key,
   );
   const added = equal === undefined ? blob.bytes : 0;
   if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
@@ -130,10 +130,10 @@ async function addPart(
   const over = await refuseBytes(sql, owner, limits, added);
   if (over !== null) return over;
   await sql.run(
-    'insert into upload_parts (id, upload, sha256, bytes, created_at) values ($1, $2, $3, $4, $5)',
+    'insert into upload_parts (id, upload, blob_key, bytes, created_at) values ($1, $2, $3, $4, $5)',
     id,
     row.seq,
-    blob.sha256,
+    blob.key,
     blob.bytes,
     createdAt,
   );
@@ -204,7 +204,7 @@ async function removeParts(sql: Sql, limit: number): ReturnType<UploadStore['rem
     `
     delete from upload_parts
     where seq in (select seq from upload_parts where upload = $1 limit $2)
-    returning sha256, bytes
+    returning blob_key, bytes
     `,
     ended.seq,
     limit,

@@ -7,7 +7,7 @@ export interface ClaimedRow {
   readonly endpoint: string;
   readonly priority: number;
   readonly expires_at: number;
-  readonly input_sha256: string;
+  readonly input_key: string;
   readonly input_bytes: number;
   readonly number: number;
   readonly model: string;
@@ -33,7 +33,7 @@ export function toClaim(row: ClaimedRow): ChunkClaim {
       endpoint: row.endpoint,
       priority: row.priority,
       expiresAt: row.expires_at,
-      input: { sha256: row.input_sha256, bytes: row.input_bytes },
+      input: { key: row.input_key, bytes: row.input_bytes },
       weight: row.weight,
     },
     chunk: {

@@ -10,7 +10,7 @@ import type {
 import type { BlobRef, FilePurpose, FileRecord } from '../../engine/files/file.ts';
 
 export interface BlobRow {
-  readonly sha256: string;
+  readonly blob_key: string;
   readonly bytes: number;
 }
 
@@ -24,7 +24,7 @@ export interface FileRow extends BlobRow {
 }
 
 export function toBlob(row: BlobRow): BlobRef {
-  return { sha256: row.sha256, bytes: row.bytes };
+  return { key: row.blob_key, bytes: row.bytes };
 }
 
 export function toFile(row: FileRow): FileRecord {

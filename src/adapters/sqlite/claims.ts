@@ -174,7 +174,7 @@ function createHoldChunk(db: Database): (worker: string, chunk: NextChunk) => vo
 function createReadClaim(db: Database): (chunk: NextChunk) => ChunkClaim {
   const get = db.prepare<[number, number], ClaimedRow>(`
     select
-      b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_sha256, b.input_bytes,
+      b.id, b.owner, b.endpoint, b.priority, b.expires_at, b.input_key, b.input_bytes,
       c.number, c.model, c.line_count, c.first_line, c.bytes, c.epoch, c.crashes, c.trying, c.trying_deaths, c.done,
       i.line_index, coalesce(o.weight, 1) as weight, b.chunks_claimed < b.chunks_left as has_more
     from chunks c

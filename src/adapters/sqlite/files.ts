@@ -17,8 +17,8 @@ export type InsertFile = (file: FileRecord) => void;
 
 export function createInsertFile(db: Database): InsertFile {
   const insert = db.prepare(`
-    insert into files (id, owner, purpose, filename, sha256, bytes, created_at, expires_at)
-    values (:id, :owner, :purpose, :filename, :sha256, :bytes, :createdAt, :expiresAt)
+    insert into files (id, owner, purpose, filename, blob_key, bytes, created_at, expires_at)
+    values (:id, :owner, :purpose, :filename, :key, :bytes, :createdAt, :expiresAt)
   `);
   return ({ blob, ...file }) => {
     insert.run({ ...file, ...blob });
@@ -31,7 +31,7 @@ export function createFileVerbs(
   { insertFile, room }: { readonly insertFile: InsertFile; readonly room: Room },
 ): FileVerbs {
   const get = db.prepare<[string, string, number], FileRow>(`
-    select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
+    select id, owner, purpose, filename, blob_key, bytes, created_at, expires_at
     from files
     where id = ? and owner = ? and (expires_at is null or expires_at > ?)
   `);
@@ -58,17 +58,17 @@ export function createFileVerbs(
       order by f.expires_at
       limit ?
     )
-    returning sha256, bytes
+    returning blob_key, bytes
   `);
   const blobInUse = db
     .prepare<[string, string, string], number>(
       `
-      select exists (select 1 from files where sha256 = ?)
-        or exists (select 1 from upload_parts where sha256 = ?)
+      select exists (select 1 from files where blob_key = ?)
+        or exists (select 1 from upload_parts where blob_key = ?)
         or exists (
           select 1
           from batches
-          where input_sha256 = ? and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
+          where input_key = ? and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
         )
       `,
     )
@@ -83,7 +83,7 @@ export function createFileVerbs(
     listFiles: createListFiles(db),
     deleteFile: async (owner, id, now) => deleteFile(owner, id, now),
     expireFiles: async (now, limit) => expire.all(now, limit).map(toBlob),
-    blobInUse: async (sha256) => blobInUse.get(sha256, sha256, sha256) === 1,
+    blobInUse: async (key) => blobInUse.get(key, key, key) === 1,
   };
 }
 
@@ -112,7 +112,7 @@ function createListFiles(db: Database): Store['listFiles'] {
     where id = ? and owner = ? and (expires_at is null or expires_at > ?)
   `);
   const oldestFirst = db.prepare<[ListParams], FileRow>(`
-    select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
+    select id, owner, purpose, filename, blob_key, bytes, created_at, expires_at
     from files
     where owner = :owner
       and (created_at, seq) > (:afterCreatedAt, :afterSeq)
@@ -122,7 +122,7 @@ function createListFiles(db: Database): Store['listFiles'] {
     limit :limit
   `);
   const newestFirst = db.prepare<[ListParams], FileRow>(`
-    select id, owner, purpose, filename, sha256, bytes, created_at, expires_at
+    select id, owner, purpose, filename, blob_key, bytes, created_at, expires_at
     from files
     where owner = :owner
       and (created_at, seq) < (:afterCreatedAt, :afterSeq)
@@ -150,7 +150,7 @@ function createListFiles(db: Database): Store['listFiles'] {
 
 function createDeleteFile(db: Database): (owner: string, id: string, now: number) => DeleteFileResult {
   const find = db.prepare<[string, string, number], BlobRow & { readonly seq: number }>(`
-    select seq, sha256, bytes
+    select seq, blob_key, bytes
     from files
     where id = ? and owner = ? and (expires_at is null or expires_at > ?)
   `);

@@ -75,12 +75,12 @@ function createClaimStep(db: Database, reader: BatchReader): (worker: string) =>
     .pluck();
   const hold = db.prepare<
     [string, number],
-    { readonly step_epoch: number; readonly input_sha256: string | null; readonly input_bytes: number | null }
+    { readonly step_epoch: number; readonly input_key: string | null; readonly input_bytes: number | null }
   >(`
     update batches
     set step_worker = ?, step_epoch = step_epoch + 1
     where seq = ?
-    returning step_epoch, input_sha256, input_bytes
+    returning step_epoch, input_key, input_bytes
   `);
 
   return transaction(db, (worker: string): BatchStep | null => {
@@ -88,12 +88,12 @@ function createClaimStep(db: Database, reader: BatchReader): (worker: string) =>
     if (seq === null) return null;
     const row = hold.get(worker, seq);
     if (row === undefined) return null;
-    const { step_epoch: epoch, input_sha256: sha256, input_bytes: bytes } = row;
+    const { step_epoch: epoch, input_key: key, input_bytes: bytes } = row;
     const batch = reader.read(seq);
     return {
       step: batch.status === 'validating' ? 'prepare' : 'finalize',
       batch,
-      input: sha256 === null || bytes === null ? null : { sha256, bytes },
+      input: key === null || bytes === null ? null : { key, bytes },
       epoch,
     };
   });
@@ -148,7 +148,7 @@ function createStartBatch(
   const setStarted = db.prepare(`
     update batches
     set status = 'in_progress', in_progress_at = max(:now, created_at), step_worker = null, model = :model,
-      input_sha256 = :sha256, input_bytes = :bytes, total = :total, lines_left = :total, chunks_left = :chunks
+      input_key = :key, input_bytes = :bytes, total = :total, lines_left = :total, chunks_left = :chunks
     where seq = :seq
   `);
   const insertChunk = db.prepare<[number, number, string, number, number, number, Uint8Array]>(`

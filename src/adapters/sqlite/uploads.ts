@@ -39,7 +39,7 @@ export function createUploadVerbs(db: Database, { insertFile, room }: UploadPart
     return { kind: 'ok' };
   });
   const parts = db.prepare<[string], PartRow>(`
-    select p.id, p.sha256, p.bytes, p.created_at
+    select p.id, p.blob_key, p.bytes, p.created_at
     from uploads u
     join upload_parts p on p.upload = u.seq
     where u.id = ?
@@ -92,11 +92,11 @@ function createAddPart(
 ): (owner: string, part: UploadPart, limits: OwnerLimits | undefined) => AddPartResult {
   const findEqual = db
     .prepare<[number, string], number>(
-      'select exists (select 1 from upload_parts where upload = ? and sha256 = ?)',
+      'select exists (select 1 from upload_parts where upload = ? and blob_key = ?)',
     )
     .pluck();
   const insert = db.prepare<[string, number, string, number, number]>(
-    'insert into upload_parts (id, upload, sha256, bytes, created_at) values (?, ?, ?, ?, ?)',
+    'insert into upload_parts (id, upload, blob_key, bytes, created_at) values (?, ?, ?, ?, ?)',
   );
   const count = db.prepare<[number, number]>(
     'update uploads set parts = parts + 1, part_bytes = part_bytes + ? where seq = ?',
@@ -110,13 +110,13 @@ function createAddPart(
       if (row === undefined) return { kind: 'missing' };
       const upload = toUpload(row, createdAt);
       if (upload.status !== 'pending') return { kind: 'refused', upload };
-      const added = findEqual.get(row.seq, blob.sha256) === 1 ? 0 : blob.bytes;
+      const added = findEqual.get(row.seq, blob.key) === 1 ? 0 : blob.bytes;
       if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
         return { kind: 'full', upload, parts: row.parts, partBytes: row.part_bytes };
       }
       const over = room.bytes(owner, limits, added);
       if (over !== null) return over;
-      insert.run(id, row.seq, blob.sha256, blob.bytes, createdAt);
+      insert.run(id, row.seq, blob.key, blob.bytes, createdAt);
       count.run(added, row.seq);
       return { kind: 'ok', upload };
     },
@@ -179,7 +179,7 @@ function createRemoveParts(db: Database): (limit: number) => BlobRef[] {
   const remove = db.prepare<[number, number], BlobRow>(`
     delete from upload_parts
     where seq in (select seq from upload_parts where upload = ? limit ?)
-    returning sha256, bytes
+    returning blob_key, bytes
   `);
   const count = db.prepare<[number, number]>('update uploads set parts = parts - ? where seq = ?');
 

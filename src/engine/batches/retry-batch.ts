@@ -146,7 +146,7 @@ async function publishRetry(
     blob,
     async () => await submitBatch(ctx, { batch, inputFile, once }),
   );
-  if (submitted.replayed) await removeUnusedBlob(ctx, blob.sha256).catch(() => false);
+  if (submitted.replayed) await removeUnusedBlob(ctx, blob.key).catch(() => false);
   return submitted;
 }
 

@@ -106,7 +106,7 @@ async function publishFile(
   file: FileRecord,
 ): Promise<CompletedUpload> {
   const limits = await ctx.owners.limits(owner);
-  const result = await ctx.blobLock.run(file.blob.sha256, async () => {
+  const result = await ctx.blobLock.run(file.blob.key, async () => {
     await joined.publish();
     return await ctx.store.completeUpload(owner, id, now, file, limits);
   });

@@ -5,10 +5,13 @@ export const UPLOAD_PURPOSES = ['fine-tune', 'assistants', 'batch', 'user_data',
 export type UploadPurpose = (typeof UPLOAD_PURPOSES)[number];
 export type FilePurpose = UploadPurpose | 'batch_output';
 
-/** The bytes of a file: content-addressed, shared by every file row with the same content. */
+/** The bytes of a file. */
 export interface BlobRef {
-  /** SHA-256 of the bytes, 64 lower-case hex digits. */
-  readonly sha256: string;
+  /**
+   * By which the blob store knows them: begins with their SHA-256, 64 lower-case hex digits. A store that one process owns
+   * keeps equal bytes once, under one key; in one that many processes share no key is ever used twice (ports.ts says why).
+   */
+  readonly key: string;
   readonly bytes: number;
 }
 

@@ -126,7 +126,7 @@ export async function publishBlob<T>(
   insert: () => Promise<T>,
 ): Promise<T> {
   try {
-    return await ctx.blobLock.run(blob.sha256, async () => {
+    return await ctx.blobLock.run(blob.key, async () => {
       await writer.publish();
       return await insert();
     });
@@ -223,23 +223,23 @@ export async function deleteFile(ctx: EngineContext, owner: string, id: string):
     );
   }
   // The file is gone, whether its bytes go now or with the next sweep.
-  await removeUnusedBlob(ctx, result.blob.sha256).catch((error: unknown) => {
+  await removeUnusedBlob(ctx, result.blob.key).catch((error: unknown) => {
     ctx.log.warn({ err: error, fileId: id }, 'the bytes of a deleted file cannot be removed');
   });
 }
 
 /** Removes a blob unless a file row or a live batch names it; answers whether it was removed. */
-export async function removeUnusedBlob(ctx: EngineContext, sha256: string): Promise<boolean> {
-  return await ctx.blobLock.run(sha256, async () => {
-    if (await ctx.store.blobInUse(sha256)) return false;
-    await ctx.blobs.delete(sha256);
+export async function removeUnusedBlob(ctx: EngineContext, key: string): Promise<boolean> {
+  return await ctx.blobLock.run(key, async () => {
+    if (await ctx.store.blobInUse(key)) return false;
+    await ctx.blobs.delete(key);
     return true;
   });
 }
 
 /** Removes published bytes that became neither part nor file; what cannot be removed is the sweep's. Never rejects. */
-export async function removeRefusedBlob(ctx: EngineContext, { sha256 }: BlobRef): Promise<void> {
-  await removeUnusedBlob(ctx, sha256).catch((error: unknown) => {
+export async function removeRefusedBlob(ctx: EngineContext, { key }: BlobRef): Promise<void> {
+  await removeUnusedBlob(ctx, key).catch((error: unknown) => {
     ctx.log.warn({ err: error }, 'the bytes of a refused upload cannot be removed');
   });
 }
@@ -257,7 +257,7 @@ export async function removeRefusedBlobs(
   if (!(cause instanceof EngineError) || cause.code !== 'out_of_space') return;
   for (const blob of blobs) {
     // Of the two failures the first one is told.
-    if (blob !== null) await removeUnusedBlob(ctx, blob.sha256).catch(() => false);
+    if (blob !== null) await removeUnusedBlob(ctx, blob.key).catch(() => false);
   }
 }
 
@@ -268,7 +268,7 @@ export async function* readFile(
   range?: { readonly start: number; readonly end: number },
 ): AsyncGenerator<Uint8Array, void, undefined> {
   try {
-    yield* ctx.blobs.read(file.blob.sha256, range);
+    yield* ctx.blobs.read(file.blob.key, range);
   } catch (cause) {
     throw storageError(cause);
   }

@@ -44,7 +44,7 @@ export async function joinParts(ctx: EngineContext, options: JoinOptions): Promi
 
   try {
     for (const part of parts) {
-      for await (const bytes of ctx.blobs.read(part.sha256)) {
+      for await (const bytes of ctx.blobs.read(part.key)) {
         signal?.throwIfAborted();
         look.push(bytes);
         hash?.update(bytes);

@@ -132,7 +132,7 @@ async function storePart(
   const part: UploadPart = { ...fields, createdAt: ctx.clock.now() };
   try {
     const limits = await ctx.owners.limits(owner);
-    const result = await ctx.blobLock.run(blob.sha256, async () => {
+    const result = await ctx.blobLock.run(blob.key, async () => {
       await writer.publish();
       return await ctx.store.addUploadPart(owner, part, limits);
     });
@@ -174,9 +174,9 @@ export async function removeEndedParts(ctx: EngineContext, signal?: AbortSignal)
     signal?.throwIfAborted();
     const blobs = await ctx.store.removeUploadParts(PARTS_A_STEP);
     if (blobs.length === 0) return;
-    for (const { sha256 } of blobs) {
+    for (const { key } of blobs) {
       signal?.throwIfAborted();
-      await removeUnusedBlob(ctx, sha256);
+      await removeUnusedBlob(ctx, key);
     }
   }
 }

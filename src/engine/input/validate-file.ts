@@ -18,7 +18,7 @@ export async function validateFile(
 ): Promise<ValidationResult> {
   const { settings, upstream } = ctx;
   return await validateJsonl(
-    abortable(ctx.blobs.read(file.blob.sha256), options.signal),
+    abortable(ctx.blobs.read(file.blob.key), options.signal),
     {
       endpoint,
       ...inputLimits(settings, format),

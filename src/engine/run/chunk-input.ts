@@ -13,7 +13,7 @@ const MAX_READ_BYTES = 4 * 1024 * 1024;
  */
 export async function readInputLines(
   blobs: BlobStore,
-  sha256: string,
+  key: string,
   index: LineIndex,
   places: readonly number[],
 ): Promise<Buffer[]> {
@@ -30,7 +30,7 @@ export async function readInputLines(
       end = lineEnd(index, next);
       last++;
     }
-    const bytes = await blobs.readRange(sha256, start, end - start);
+    const bytes = await blobs.readRange(key, start, end - start);
     const found: Buffer[] = [];
     for (; first <= last; first++) {
       const place = places[first] as number;

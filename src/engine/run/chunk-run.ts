@@ -101,7 +101,7 @@ export class ChunkRun {
   static async open(ctx: EngineContext, claim: ChunkClaim, suspects: number): Promise<ChunkRun> {
     const index = decodeLineIndex(claim.chunk.index);
     const places = undonePlaces(index, claim.chunk.done);
-    const inputs = await readInputLines(ctx.blobs, claim.batch.input.sha256, index, places);
+    const inputs = await readInputLines(ctx.blobs, claim.batch.input.key, index, places);
     const trialEnd = ctx.clock.monotonic() + TRIAL_MS;
     const isOnTrial = (): boolean => claim.chunk.crashes > 0 && ctx.clock.monotonic() < trialEnd;
     return new ChunkRun(claim, index, places, inputs, suspects, isOnTrial);

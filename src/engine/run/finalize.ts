@@ -97,7 +97,7 @@ async function finish(
     throw error;
   });
   if (finished === 'lost') {
-    for (const blob of [outputBlob, errorBlob]) if (blob !== null) await removeUnusedBlob(ctx, blob.sha256);
+    for (const blob of [outputBlob, errorBlob]) if (blob !== null) await removeUnusedBlob(ctx, blob.key);
     return;
   }
   ctx.log.info({ batchId: batch.id, status: ending, ...counts }, 'batch ended');
@@ -110,11 +110,11 @@ async function lockBlobs<T>(
   blobs: readonly (BlobRef | null)[],
   section: () => Promise<T>,
 ): Promise<T> {
-  const hashes = new Set(blobs.flatMap((blob) => (blob === null ? [] : [blob.sha256])));
+  const hashes = new Set(blobs.flatMap((blob) => (blob === null ? [] : [blob.key])));
   let locked = section;
-  for (const sha256 of [...hashes].toSorted().toReversed()) {
+  for (const key of [...hashes].toSorted().toReversed()) {
     const inner = locked;
-    locked = () => ctx.blobLock.run(sha256, inner);
+    locked = () => ctx.blobLock.run(key, inner);
   }
   return await locked();
 }

@@ -111,7 +111,7 @@ async function readCustomIds(
   done: Uint8Array,
 ): Promise<Map<number, Uint8Array>> {
   const places = undonePlaces(index, done);
-  const lines = await readInputLines(ctx.blobs, input.sha256, index, places);
+  const lines = await readInputLines(ctx.blobs, input.key, index, places);
   const customIds = new Map<number, Uint8Array>();
   lines.forEach((line, i) => {
     const { customIdStart, customIdEnd } = index.parts[places[i] as number] as LineParts;

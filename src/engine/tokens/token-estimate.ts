@@ -94,7 +94,7 @@ export async function estimateTokens(
   let bytes = 0;
   for (const { start, length } of spans) {
     signal?.throwIfAborted();
-    const body = await blobs.readRange(file.blob.sha256, start, length);
+    const body = await blobs.readRange(file.blob.key, start, length);
     const counted = await counter.count(body, maxCharacters).catch((error: unknown) => {
       log.error({ err: error }, 'tokens cannot be counted');
       return null;

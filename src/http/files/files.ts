@@ -79,8 +79,8 @@ async function sendContent(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { sha256, bytes } = file.blob;
-  const etag = `"${sha256}"`;
+  const { key, bytes } = file.blob;
+  const etag = `"${key}"`;
   reply.headers({
     'accept-ranges': 'bytes',
     'content-disposition': contentDisposition(file.filename),

@@ -27,9 +27,7 @@ export const FILE_ACTIONS: Readonly<Record<string, Action>> = {
     await both((store) => store.deleteFile('ann', pick(files, n) ?? 'file-unknown', T0 + (m % 4)));
   },
   expireFiles: ({ both }, n) =>
-    both(async (store) =>
-      (await store.expireFiles(T0 + (n % 7), 100)).map(({ sha256 }) => sha256).toSorted(),
-    ),
+    both(async (store) => (await store.expireFiles(T0 + (n % 7), 100)).map(({ key }) => key).toSorted()),
 };
 
 export const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
@@ -59,7 +57,7 @@ export const UPLOAD_ACTIONS: Readonly<Record<string, Action>> = {
       for (;;) {
         const blobs = await store.removeUploadParts(100);
         if (blobs.length === 0) return removed.toSorted();
-        removed.push(...blobs.map(({ sha256 }) => sha256));
+        removed.push(...blobs.map(({ key }) => key));
       }
     }),
   purgeUploads: ({ both }, n) => both((store) => store.purgeUploads(T0 + (n % 7))),

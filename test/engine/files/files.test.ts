@@ -233,8 +233,8 @@ describe('expiry', () => {
         ...storage,
         blobs: {
           ...storage.blobs,
-          delete: async (sha256: string) => {
-            await storage.blobs.delete(sha256);
+          delete: async (key: string) => {
+            await storage.blobs.delete(key);
             abort.abort();
           },
         },

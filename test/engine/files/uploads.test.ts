@@ -206,7 +206,7 @@ describe('completing', () => {
       blob: { bytes: WHOLE.length },
     });
     expect(await readText(engine, file.id)).toBe(WHOLE);
-    expect(await blobs(engine)).toEqual([file.blob.sha256]);
+    expect(await blobs(engine)).toEqual([file.blob.key]);
   });
 
   it('gives the file the expiry of its purpose', async () => {
@@ -236,7 +236,7 @@ describe('completing', () => {
     const { file } = await complete(engine, upload, ids, { md5: md5Of(WHOLE).toUpperCase() });
     expect(created).toBe(1);
     expect(await readText(engine, file.id)).toBe(WHOLE);
-    expect(await blobs(engine)).toEqual([file.blob.sha256]);
+    expect(await blobs(engine)).toEqual([file.blob.key]);
   });
 
   it('makes an empty file of no parts', async () => {
@@ -252,7 +252,7 @@ describe('completing', () => {
     await addPart(engine, upload, TEXTS[0] ?? '');
     const { file } = await complete(engine, upload, await addParts(engine, upload));
     expect(await readText(engine, file.id)).toBe(WHOLE);
-    expect(await blobs(engine)).toEqual([file.blob.sha256]);
+    expect(await blobs(engine)).toEqual([file.blob.key]);
   });
 
   it('refuses what are not the parts, or not the bytes, that were announced, and stays pending', async () => {
@@ -356,7 +356,7 @@ describe('completing', () => {
     }
     const { file } = await complete(engine, upload, ids, { md5: md5Of(whole) });
     expect(file.blob).toEqual({
-      sha256: createHash('sha256').update(whole).digest('hex'),
+      key: createHash('sha256').update(whole).digest('hex'),
       bytes: whole.length,
     });
   });
@@ -436,7 +436,7 @@ describe('a death in the middle of completing', () => {
     const { data } = await engine.files.list({ owner: OWNER, order: 'asc', limit: 10 });
     expect(data).toHaveLength(1);
     expect(await readText(engine, data[0]?.id ?? null)).toBe(WHOLE);
-    expect(await blobs(engine)).toEqual([data[0]?.blob.sha256]);
+    expect(await blobs(engine)).toEqual([data[0]?.blob.key]);
     expect((await storage.store.getUpload(OWNER, upload.id, 0))?.fileId).toBe(data[0]?.id);
   });
 });
@@ -462,10 +462,10 @@ describe('cancelling', () => {
       const storage = createMemoryStorage();
       const reading = Promise.withResolvers<void>();
       const cancelled = Promise.withResolvers<void>();
-      async function* read(sha256: string) {
+      async function* read(key: string) {
         reading.resolve();
         await cancelled.promise;
-        yield* storage.blobs.read(sha256);
+        yield* storage.blobs.read(key);
       }
       const engine = createTestEngine({ storage: { ...storage, blobs: { ...storage.blobs, read } } });
       const upload = await begin(engine);
@@ -505,9 +505,9 @@ describe('cancelling', () => {
   it('has happened also where the bytes cannot be removed at once', async () => {
     const storage = createMemoryStorage();
     let isIll = true;
-    const remove = async (sha256: string) => {
+    const remove = async (key: string) => {
       if (isIll) throw Object.assign(new Error('EIO'), { code: 'EIO' });
-      await storage.blobs.delete(sha256);
+      await storage.blobs.delete(key);
     };
     const engine = createTestEngine({ storage: { ...storage, blobs: { ...storage.blobs, delete: remove } } });
     const upload = await begin(engine);

@@ -9,15 +9,15 @@ async function read(options: { readonly lineBytes: number; readonly gapBytes: nu
   const blobs = createMemoryBlobStore();
   const writer = await blobs.create();
   for (const line of lines) await writer.write(Buffer.concat([line, Buffer.alloc(gapBytes, '-')]));
-  const { sha256 } = await writer.seal();
+  const { key } = await writer.seal();
   await writer.publish();
   let reads = 0;
   const counting = {
     ...blobs,
-    async readRange(sha256: string, start: number, length: number): Promise<Buffer> {
+    async readRange(key: string, start: number, length: number): Promise<Buffer> {
       reads++;
       // A buffer of its own, as a disk answers it.
-      return Buffer.from(Uint8Array.from(await blobs.readRange(sha256, start, length)).buffer);
+      return Buffer.from(Uint8Array.from(await blobs.readRange(key, start, length)).buffer);
     },
   };
   const index = {
@@ -26,7 +26,7 @@ async function read(options: { readonly lineBytes: number; readonly gapBytes: nu
     lengths: lines.map(() => lineBytes),
     parts: lines.map(() => ({ customIdStart: 0, customIdEnd: 0, bodyStart: 0, bodyEnd: 0 })),
   };
-  const found = await readInputLines(counting, sha256, index, [...lines.keys()]);
+  const found = await readInputLines(counting, key, index, [...lines.keys()]);
   expect(found.map(String)).toEqual(lines.map(String));
   const heldBytes = [...new Set(found.map(({ buffer }) => buffer))].reduce((sum, b) => sum + b.byteLength, 0);
   return { reads, heldBytes };

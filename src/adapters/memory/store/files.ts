@@ -57,12 +57,12 @@ export function createFileVerbs(state: StoreState): FileVerbs {
       for (const file of removable) state.files.delete(file.id);
       return removable.map((file) => file.blob);
     },
-    async blobInUse(sha256) {
+    async blobInUse(key) {
       const batches = [...state.batches.values()];
       return (
-        [...state.files.values()].some((file) => file.blob.sha256 === sha256) ||
-        [...state.uploads.values()].some(({ parts }) => parts.some(({ blob }) => blob.sha256 === sha256)) ||
-        batches.some(({ batch, input }) => input?.sha256 === sha256 && !isTerminal(batch.status))
+        [...state.files.values()].some((file) => file.blob.key === key) ||
+        [...state.uploads.values()].some(({ parts }) => parts.some(({ blob }) => blob.key === key)) ||
+        batches.some(({ batch, input }) => input?.key === key && !isTerminal(batch.status))
       );
     },
   };

@@ -45,7 +45,7 @@ export function createUploadVerbs(state: StoreState): UploadStore {
       const refused = refuse(found, part.createdAt);
       if (found === undefined || refused !== undefined) return refused ?? { kind: 'missing' };
       const { upload, parts, partBytes } = found;
-      const isEqual = parts.some(({ blob }) => blob.sha256 === part.blob.sha256);
+      const isEqual = parts.some(({ blob }) => blob.key === part.blob.key);
       const added = isEqual ? 0 : part.blob.bytes;
       if (parts.length >= MAX_PARTS || partBytes + added > upload.bytes) {
         return { kind: 'full', upload, parts: parts.length, partBytes };

@@ -29,7 +29,7 @@ export async function checkFolder({ dataDir }: World): Promise<string[]> {
 }
 
 async function findLeftovers(dataDir: string, db: Database.Database): Promise<string[]> {
-  const named = db.prepare('select sha256 from files union select sha256 from upload_parts');
+  const named = db.prepare('select blob_key from files union select blob_key from upload_parts');
   const rows = new Set(named.pluck().all() as string[]);
   const live = new Set(
     db
@@ -39,10 +39,10 @@ async function findLeftovers(dataDir: string, db: Database.Database): Promise<st
   );
   const violations: string[] = [];
   for (const name of await readdir(join(dataDir, 'blobs'), { recursive: true })) {
-    const sha256 = /[0-9a-f]{64}$/.exec(name)?.[0];
-    if (sha256 !== undefined && !rows.delete(sha256)) violations.push(`the blob ${name} has no row`);
+    const key = /[0-9a-f]{64}$/.exec(name)?.[0];
+    if (key !== undefined && !rows.delete(key)) violations.push(`the blob ${name} has no row`);
   }
-  for (const sha256 of rows) violations.push(`the row of a file or a part has no blob ${sha256}`);
+  for (const key of rows) violations.push(`the row of a file or a part has no blob ${key}`);
   for (const name of await readdir(join(dataDir, 'tmp'))) violations.push(`tmp/${name} was left`);
   for (const name of await readdir(join(dataDir, 'results'))) {
     if (!live.has(name.replace('.log', ''))) violations.push(`results/${name} of an ended batch was left`);
