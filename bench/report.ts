@@ -25,10 +25,16 @@ export interface SavedFigure {
   readonly met?: boolean;
 }
 
-export const machine = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}, ${placement}`;
+export const hardware = `${cpus()[0]?.model ?? 'unknown CPU'}, ${cpus().length} cores, Node ${process.version}`;
+export const machine = `${hardware}, ${placement}`;
 
-export function resultOf(part: Part, figures: readonly Figure[]): Result {
-  return { part: part.title, machine, figures: figures.map(savedFigure) };
+/** `where`: the machine, and what of it the part had. */
+export function resultOf(
+  part: Pick<Part, 'title'>,
+  figures: readonly Figure[],
+  where: string = machine,
+): Result {
+  return { part: part.title, machine: where, figures: figures.map(savedFigure) };
 }
 
 function savedFigure({ name, unit, values, goal }: Figure): SavedFigure {
@@ -65,7 +71,7 @@ function formatNumber(value: number): string {
 }
 
 /** Writes `bench/results/<part>.json`. */
-export async function saveResult({ name }: Part, result: Result): Promise<void> {
+export async function saveResult({ name }: Pick<Part, 'name'>, result: Result): Promise<void> {
   await mkdir(RESULTS, { recursive: true });
   await writeFile(`${RESULTS}/${name}.json`, `${JSON.stringify(result, null, 2)}\n`);
 }
@@ -79,17 +85,16 @@ export async function readResult(name: string): Promise<Result | null> {
 const TABLE_START = '<!-- bench -->\n';
 const TABLE_END = '<!-- /bench -->';
 
-/** Puts the table of all saved results into the README, between its two marks. */
-export async function updateReadme(parts: readonly Part[]): Promise<void> {
+/** Puts the table of all saved results of these parts into the file, between its two marks. */
+export async function updateTable(path: string, parts: readonly Pick<Part, 'name'>[]): Promise<void> {
   const results = (await Promise.all(parts.map(({ name }) => readResult(name)))).filter(
     (result) => result !== null,
   );
-  const readme = await readFile('README.md', 'utf8');
-  const [from, to] = [readme.indexOf(TABLE_START), readme.indexOf(TABLE_END)];
-  if (from === -1 || to < from) throw new Error('the README has no marks for the table of the benchmark');
+  const before = await readFile(path, 'utf8');
+  const [from, to] = [before.indexOf(TABLE_START), before.indexOf(TABLE_END)];
+  if (from === -1 || to < from) throw new Error(`${path} has no marks for the table of the benchmark`);
   const machines = [...new Set(results.map((result) => result.machine))].join('; ');
   const table = `\nMedians (and ranges) of repeated runs on: ${machines}.\n\n${formatTable(results)}\n`;
-  const text = readme.slice(0, from) + TABLE_START + table + readme.slice(to);
-  const options = { ...(await resolveConfig('README.md')), filepath: 'README.md' };
-  await writeFile('README.md', await format(text, options));
+  const text = before.slice(0, from) + TABLE_START + table + before.slice(to);
+  await writeFile(path, await format(text, { ...(await resolveConfig(path)), filepath: path }));
 }

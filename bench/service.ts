@@ -8,8 +8,11 @@ import { cpuSeconds, peakMemoryBytes, startNode, stop } from './processes.ts';
 import { now } from './upstream.ts';
 
 export interface ServiceOptions {
-  readonly upstreamUrl: string;
+  /** Null: only the built-in model `echo` answers. */
+  readonly upstreamUrl: string | null;
   readonly dataDir: string;
+  /** As `startNode`. Default 0, which the upstream does not use. */
+  readonly core?: 0 | null;
   readonly concurrency?: number;
   /** More settings. */
   readonly env?: Readonly<Record<string, string>>;
@@ -29,6 +32,8 @@ export interface BenchService {
    * has resolved: what asking costs is not to be measured with the rest.
    */
   completed(id: string, lines: number, after?: Promise<unknown>): Promise<{ readonly at: number }>;
+  /** How many of the batch's lines are finished now; rejects where it can no longer complete. */
+  countFinished(id: string): Promise<{ readonly finished: number; readonly isComplete: boolean }>;
   /** CPU seconds used so far. */
   cpu(): number;
   /** Largest resident size since the last `forgetPeak`, bytes. */
@@ -40,17 +45,20 @@ export interface BenchService {
 export interface SubmitOptions {
   /** Bytes of a line. Default 1000. */
   readonly lineBytes?: number;
+  /** Default `bench`. */
+  readonly model?: string;
 }
 
 /** How often a batch's status is asked for, milliseconds. */
 const POLL_MS = 10;
 
-/** Starts the service as a user would, as a process of its own, on the core that the upstream does not use. */
+/** Starts the service as a user would, as a process of its own. */
 export async function startService(options: ServiceOptions): Promise<BenchService> {
-  const child = startNode(0, ['--max-semi-space-size=16', 'src/main.ts'], {
+  const { core = 0, upstreamUrl } = options;
+  const child = startNode(core, ['--max-semi-space-size=16', 'src/main.ts'], {
     PORT: '0',
     DATA_DIR: options.dataDir,
-    UPSTREAM_BASE_URL: `${options.upstreamUrl}/v1`,
+    UPSTREAM_BASE_URL: upstreamUrl === null ? '' : `${upstreamUrl}/v1`,
     MAX_CONCURRENCY: String(options.concurrency ?? 256),
     MAX_BATCH_LINES: '10000000',
     MAX_BATCH_BYTES: '64GiB',
@@ -70,8 +78,8 @@ export async function startService(options: ServiceOptions): Promise<BenchServic
   const client = new OpenAI({ apiKey: 'unused', baseURL: `${url}/v1`, maxRetries: 0 });
   const pid = child.pid as number;
 
-  async function upload(lines: number, { lineBytes = 1000 }: SubmitOptions = {}): Promise<string> {
-    const source = Readable.from(inputFile(lines, lineBytes));
+  async function upload(lines: number, { lineBytes = 1000, model }: SubmitOptions = {}): Promise<string> {
+    const source = Readable.from(inputFile(lines, lineBytes, model));
     const file = await OpenAI.toFile(source, 'bench.jsonl');
     return (await client.files.create({ file, purpose: 'batch' })).id;
   }
@@ -83,6 +91,16 @@ export async function startService(options: ServiceOptions): Promise<BenchServic
       completion_window: '24h',
     });
     return batch.id;
+  }
+
+  async function countFinished(id: string): Promise<{ finished: number; isComplete: boolean }> {
+    const { status, request_counts: counts } = await client.batches.retrieve(id);
+    if (!/^(validating|in_progress|finalizing|completed)$/.test(status))
+      throw new Error(`the batch is ${status}`);
+    return {
+      finished: (counts?.completed ?? 0) + (counts?.failed ?? 0),
+      isComplete: status === 'completed',
+    };
   }
 
   return {
@@ -101,19 +119,16 @@ export async function startService(options: ServiceOptions): Promise<BenchServic
       return ids;
     },
     submit: async (lines, options) => await create(await upload(lines, options)),
+    countFinished,
     async completed(id, lines, after) {
       await after;
       for (;;) {
-        const batch = await client.batches.retrieve(id);
+        const { finished, isComplete } = await countFinished(id);
         const at = now();
-        if (batch.status === 'completed') {
-          const { completed = 0, failed = 0 } = batch.request_counts ?? {};
-          if (completed + failed !== lines)
-            throw new Error(`${completed + failed} results for ${lines} lines`);
+        if (isComplete) {
+          if (finished !== lines) throw new Error(`${finished} results for ${lines} lines`);
           return { at };
         }
-        if (!/^(validating|in_progress|finalizing)$/.test(batch.status))
-          throw new Error(`the batch is ${batch.status}`);
         await sleep(POLL_MS);
       }
     },

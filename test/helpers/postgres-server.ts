@@ -15,15 +15,21 @@ const run = promisify(execFile);
 export interface PostgresServer {
   /** Of its first database, for an administrator. */
   readonly url: string;
+  /** Of the process that now runs. */
+  readonly pid: number;
+  /** Ends it with the signal (`SIGINT`: in order; `SIGQUIT`: as a crash) and starts it again with its data. */
+  restart(signal: 'SIGINT' | 'SIGQUIT'): Promise<void>;
   stop(): Promise<void>;
 }
 
-/** Quick, as nothing must last: and only by TCP, for the folder of sockets may be missing. */
-const SETTINGS = ['fsync=off', 'deadlock_timeout=50ms', 'max_connections=200', 'unix_socket_directories='];
+/** Only by TCP, for the folder of sockets may be missing. */
+const SETTINGS = ['max_connections=200', 'unix_socket_directories='];
+/** For tests: quick, as nothing must last. */
+const QUICK = ['fsync=off', 'deadlock_timeout=50ms'];
 const PASSWORD = 'postgres';
 
-/** Starts a server that forgets everything when it stops. */
-export async function startPostgresServer(): Promise<PostgresServer> {
+/** Starts a server that forgets everything when it stops; `settings` as in its configuration file. */
+export async function startPostgresServer(settings: readonly string[] = QUICK): Promise<PostgresServer> {
   const bin = join(await placeBinaries(), 'bin');
   const account = process.getuid?.() === 0 ? await findAccount() : null;
   const folder = await mkdtemp(join(tmpdir(), 'anyllm-postgres-'));
@@ -39,23 +45,34 @@ export async function startPostgresServer(): Promise<PostgresServer> {
   await run(join(bin, 'initdb'), [`--pgdata=${data}`, ...initial, ...plain], { ...account });
 
   const port = await freePort();
-  const settings = [...SETTINGS, `port=${port}`, 'listen_addresses=127.0.0.1'];
-  const server = spawn(
-    join(bin, 'postgres'),
-    ['-D', data, ...settings.flatMap((setting) => ['-c', setting])],
-    {
+  const all = [...SETTINGS, ...settings, `port=${port}`, 'listen_addresses=127.0.0.1'];
+  const command = ['-D', data, ...all.flatMap((setting) => ['-c', setting])];
+  const start = async (): Promise<ChildProcess> => {
+    const started = spawn(join(bin, 'postgres'), command, {
       ...account,
       stdio: ['ignore', 'ignore', 'pipe'],
-    },
-  );
-  await isReady(server);
+    });
+    await isReady(started);
+    return started;
+  };
+  const end = async (signal: NodeJS.Signals): Promise<void> => {
+    const ended = once(server, 'exit');
+    server.kill(signal);
+    await ended;
+  };
+  let server = await start();
   return {
     url: `postgres://postgres:${PASSWORD}@127.0.0.1:${port}/postgres`,
+    get pid() {
+      return server.pid as number;
+    },
+    async restart(signal) {
+      await end(signal);
+      server = await start();
+    },
     async stop() {
-      const ended = once(server, 'exit');
       // Ends without waiting for clients.
-      server.kill('SIGINT');
-      await ended;
+      await end('SIGINT');
       await rm(folder, { recursive: true, force: true });
     },
   };

@@ -16,16 +16,20 @@ import { waitFor } from './wait.ts';
 /** Requests in flight at the most. */
 export const MAX_CONCURRENCY = 32;
 
-export interface World {
-  readonly dataDir: string;
+/** Who stands around a service, or around several nodes of one, and saw what it did. */
+export interface Witnesses {
   readonly upstream: WitnessUpstream;
   readonly receiver: WebhookReceiver;
   readonly ledger: Ledger;
   readonly client: Client;
-  /** The one that runs, or that ran last. */
-  readonly service: ServiceProcess;
   /** When a process died, by `performance.now()`. */
   readonly crashes: readonly number[];
+}
+
+export interface World extends Witnesses {
+  readonly dataDir: string;
+  /** The one that runs, or that ran last. */
+  readonly service: ServiceProcess;
   /** Starts the service, which must not be running. Resolves when it is ready, or has ended before that. */
   start(options?: Partial<ServiceOptions>): Promise<void>;
   /** Ends the service with SIGKILL and waits for its end. */
@@ -81,11 +85,7 @@ export async function createWorld(scope: Scope, options: WorldOptions = {}): Pro
         dataDir: folder,
         ...options,
         env: {
-          UPSTREAM_BASE_URL: upstream.baseUrl,
-          MAX_CONCURRENCY: String(MAX_CONCURRENCY),
-          WEBHOOK_SIGNING_SECRET: SIGNING_SECRET,
-          WEBHOOK_URLS: receiver.url('all'),
-          WEBHOOK_ALLOW_PRIVATE: 'true',
+          ...witnessedBy(world),
           ...(apiKey !== null && { API_KEYS: apiKey }),
           ...env,
           ...options.env,
@@ -104,19 +104,33 @@ export async function createWorld(scope: Scope, options: WorldOptions = {}): Pro
       world.service.kill('SIGTERM');
       return await world.service.ended;
     },
-    async settle(timeoutMs) {
-      await waitFor(
-        'every batch has ended',
-        async () => {
-          for (const batch of ledger.batches) await world.client.retrieve(batch);
-          return (await world.client.list()).every((batch) => isTerminal(batch.status));
-        },
-        timeoutMs,
-      );
-      for (const batch of ledger.batches) await world.client.retrieve(batch);
-    },
+    settle: (timeoutMs) => settle(world, timeoutMs),
   };
   return world;
+}
+
+/** Settings of a service whose upstream and webhook receiver are these. */
+export function witnessedBy({ upstream, receiver }: Pick<Witnesses, 'upstream' | 'receiver'>) {
+  return {
+    UPSTREAM_BASE_URL: upstream.baseUrl,
+    MAX_CONCURRENCY: String(MAX_CONCURRENCY),
+    WEBHOOK_SIGNING_SECRET: SIGNING_SECRET,
+    WEBHOOK_URLS: receiver.url('all'),
+    WEBHOOK_ALLOW_PRIVATE: 'true',
+  };
+}
+
+/** Waits until every batch that was promised has ended, and every one that is there. */
+export async function settle({ client, ledger }: Witnesses, timeoutMs?: number): Promise<void> {
+  await waitFor(
+    'every batch has ended',
+    async () => {
+      for (const batch of ledger.batches) await client.retrieve(batch);
+      return (await client.list()).every((batch) => isTerminal(batch.status));
+    },
+    timeoutMs,
+  );
+  for (const batch of ledger.batches) await client.retrieve(batch);
 }
 
 /** Throws, with the end of its log, where the service has ended before it was ready. */

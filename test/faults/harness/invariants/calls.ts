@@ -3,7 +3,7 @@
  * by policy, plus what was in flight or not yet committed at each crash. The upstream itself is the witness.
  */
 import type { UpstreamCall } from '../upstream.ts';
-import type { World } from '../world.ts';
+import type { Witnesses } from '../world.ts';
 
 /**
  * An answer is committed some 20 ms after it came. On a busy machine it may be this long, milliseconds; an answer that
@@ -11,7 +11,7 @@ import type { World } from '../world.ts';
  */
 const COMMIT_MS = 1500;
 
-export async function checkCalls(world: World, retriesALine: number): Promise<string[]> {
+export async function checkCalls(world: Witnesses, retriesALine: number): Promise<string[]> {
   const violations: string[] = [];
   const tags = new Set((await world.client.list()).map((batch) => batch.metadata?.['tag']));
   for (const tag of world.ledger.refusedTags) {

@@ -3,12 +3,12 @@ import { isTerminal } from '../ledger.ts';
 import type { BatchObject, PromisedBatch } from '../ledger.ts';
 import type { WebhookReceiver } from '../receiver.ts';
 import { waitFor } from '../wait.ts';
-import type { World } from '../world.ts';
+import type { Witnesses } from '../world.ts';
 
 /** A failed delivery is tried again after 5 s. */
 const DELIVERY_MS = 12_000;
 
-export async function checkEvents({ client, ledger, receiver }: World): Promise<string[]> {
+export async function checkEvents({ client, ledger, receiver }: Witnesses): Promise<string[]> {
   const violations = receiver.faults.map((fault) => `a webhook that does not verify: ${fault}`);
   for (const batch of ledger.batches) {
     const seen = await client.retrieve(batch);

@@ -1,5 +1,5 @@
 /** What must be true after every fault, whatever it was. */
-import type { World } from '../world.ts';
+import type { Witnesses, World } from '../world.ts';
 import { checkCalls } from './calls.ts';
 import { checkEvents } from './events.ts';
 import { checkFolder } from './folder.ts';
@@ -15,8 +15,14 @@ export interface InvariantOptions {
 }
 
 /** Checks all invariants of a world whose service runs and whose batches have ended; throws with all violations. */
-export async function checkInvariants(
-  world: World,
+export async function checkInvariants(world: World, options: InvariantOptions = {}): Promise<void> {
+  await checkWitnessed(world, () => checkFolder(world), options);
+}
+
+/** The same for any kind of storage; `stored`: what is wrong with what it holds. */
+export async function checkWitnessed(
+  world: Witnesses,
+  stored: () => Promise<readonly string[]>,
   { retriesALine = 0, isClockSteady = true }: InvariantOptions = {},
 ): Promise<void> {
   const violations: string[] = [];
@@ -30,6 +36,6 @@ export async function checkInvariants(
   await note('3 objects', checkObjects(world, isClockSteady));
   await note('4 calls', checkCalls(world, retriesALine));
   await note('5 events', checkEvents(world));
-  await note('3, 6 folder', checkFolder(world));
+  await note('3, 6 storage', stored());
   if (violations.length > 0) throw new Error(violations.join('\n    '));
 }

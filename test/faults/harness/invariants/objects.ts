@@ -4,10 +4,10 @@
  */
 import { isTerminal } from '../ledger.ts';
 import type { BatchObject } from '../ledger.ts';
-import type { World } from '../world.ts';
+import type { Witnesses } from '../world.ts';
 
 /** `isClockSteady`: false where the fault has moved the wall clock, so that timestamps say nothing. */
-export async function checkObjects(world: World, isClockSteady: boolean): Promise<string[]> {
+export async function checkObjects(world: Witnesses, isClockSteady: boolean): Promise<string[]> {
   const violations: string[] = [];
   for (const batch of await world.client.list()) {
     const of = (violation: string): string => `${batch.id} (${batch.status}): ${violation}`;
@@ -29,7 +29,7 @@ export async function checkObjects(world: World, isClockSteady: boolean): Promis
   return violations;
 }
 
-function isRemoved(world: World, fileId: string): boolean {
+function isRemoved(world: Witnesses, fileId: string): boolean {
   return world.ledger.files.some((file) => file.id === fileId && file.isDeleted);
 }
 

@@ -1,8 +1,8 @@
 /** Invariant 1: every upload, create and cancel that was answered 2xx is still there and still true. */
 import { Refused } from '../client.ts';
-import type { World } from '../world.ts';
+import type { Witnesses } from '../world.ts';
 
-export async function checkPromises({ client, ledger }: World): Promise<string[]> {
+export async function checkPromises({ client, ledger }: Witnesses): Promise<string[]> {
   const violations: string[] = [];
   for (const file of ledger.files) {
     const text = await client.content(file.id);

@@ -4,7 +4,7 @@
  */
 import type { BatchObject, PromisedBatch } from '../ledger.ts';
 import type { InputLine } from '../lines.ts';
-import type { World } from '../world.ts';
+import type { Witnesses } from '../world.ts';
 
 interface ResultLine {
   readonly custom_id: string;
@@ -15,7 +15,7 @@ interface ResultLine {
   readonly error: { readonly code: string } | null;
 }
 
-export async function checkResults(world: World): Promise<string[]> {
+export async function checkResults(world: Witnesses): Promise<string[]> {
   const violations: string[] = [];
   for (const batch of world.ledger.batches) {
     const seen = await world.client.retrieve(batch);
@@ -26,7 +26,7 @@ export async function checkResults(world: World): Promise<string[]> {
   return violations;
 }
 
-async function checkBatch(world: World, batch: PromisedBatch, seen: BatchObject): Promise<string[]> {
+async function checkBatch(world: Witnesses, batch: PromisedBatch, seen: BatchObject): Promise<string[]> {
   const violations: string[] = [];
   const lines = new Map(batch.file.input.lines.map((line) => [line.customId, line]));
   // A batch that was cancelled before it was prepared has no lines at all.
@@ -53,14 +53,18 @@ async function checkBatch(world: World, batch: PromisedBatch, seen: BatchObject)
   return violations;
 }
 
-function checkAnswer(world: World, line: InputLine, { custom_id, response }: ResultLine): string[] {
+function checkAnswer(world: Witnesses, line: InputLine, { custom_id, response }: ResultLine): string[] {
   const answer = response?.body['answer'];
   if (answer === undefined) return [];
   const given = world.upstream.callsOf(line.bodyHash).some((call) => call.answer === answer);
   return given ? [] : [`${custom_id} has an answer that was never given to it`];
 }
 
-async function readLines(world: World, fileId: string | null, violations: string[]): Promise<ResultLine[]> {
+async function readLines(
+  world: Witnesses,
+  fileId: string | null,
+  violations: string[],
+): Promise<ResultLine[]> {
   if (fileId === null) return [];
   const text = await world.client.content(fileId);
   if (text === null) {

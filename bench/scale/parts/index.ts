@@ -1,0 +1,5 @@
+import type { Part } from '../../part.ts';
+import { churn } from './churn.ts';
+
+/** Every part of `npm run bench:scale`, in the order of the table. */
+export const parts: readonly Part[] = [churn];
