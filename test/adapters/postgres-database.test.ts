@@ -19,6 +19,7 @@ import {
 } from '../helpers/store-fixtures.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import type { Fate } from '../helpers/tcp-proxy.ts';
+import { startWire } from '../helpers/wire.ts';
 
 const postgres = usePostgres();
 
@@ -237,5 +238,30 @@ describe('transactions', () => {
     };
     await Promise.all([both([1, 2]), both([2, 1]), both([1, 2]), both([2, 1])]);
     expect(await db.all('select n from pairs order by id')).toEqual([{ n: 4 }, { n: 4 }]);
+  });
+
+  it.each(['requests', 'answers'] as const)(
+    'whose network loses %s keeps nobody waiting for ever',
+    async (lost) => {
+      const url = new URL(postgres.url);
+      const wire = await startWire(Number(url.port));
+      onTestFinished(() => wire.close());
+      url.port = String(wire.port);
+      const db = openPool({ url: url.href, maxConnections: 2, onLost() {}, answerTimeoutMs: 300 });
+      onTestFinished(() => db.close());
+      const ask = async () => await db.get<{ readonly one: number }>('select 1 as one');
+      expect(await ask()).toEqual({ one: 1 });
+      wire.hold(lost);
+      await expect(ask()).rejects.toMatchObject({ code: 'ECONNRESET' });
+      wire.release();
+      await expect.poll(ask).toEqual({ one: 1 });
+    },
+  );
+
+  it('ends what a stopped process holds locked', async () => {
+    const db = openPool({ url: postgres.url, maxConnections: 2, onLost() {} });
+    onTestFinished(() => db.close());
+    const shown = await db.get<object>('show idle_in_transaction_session_timeout');
+    expect(shown).toEqual({ idle_in_transaction_session_timeout: '10s' });
   });
 });

@@ -47,11 +47,17 @@ export interface DatabaseOptions {
   readonly maxConnections: number;
   /** Told of connections that were lost while they were idle. */
   readonly onLost: (error: Error) => void;
+  /** After so long without an answer a connection is taken for lost, milliseconds. Default 40,000: longer than any statement may take. */
+  readonly answerTimeoutMs?: number | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Nothing that this program sends takes nearly as long. */
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** What a process holds locked that was stopped in the middle of a transaction must not stop the others for long. */
+const IDLE_TIMEOUT_MS = 10_000;
+/** A network that loses packets without a word ends no connection. */
+const ANSWER_TIMEOUT_MS = 40_000;
 const MAX_TRIES = 5;
 /** For so long is another connection asked what became of a commit, milliseconds. */
 const MAX_DOUBT_MS = 15_000;
@@ -61,13 +67,16 @@ const INT8 = 20;
 const TEXT = 25;
 
 /** Opens no connection yet. */
-export function openPool({ url, maxConnections, onLost }: DatabaseOptions): Database {
+export function openPool(options: DatabaseOptions): Database {
+  const { url, maxConnections, onLost, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
-    idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
+    query_timeout: answerTimeoutMs,
+    keepAlive: true,
     application_name: 'anyllm-batch',
     types: { getTypeParser },
   });

@@ -6,6 +6,9 @@ const DISK_FULL = '53100';
 /** Serialization failure, deadlock: the same transaction may well succeed when it is made again. */
 const REPEATABLE = new Set(['40001', '40P01']);
 
+/** Errors of the driver that have no code. */
+const LOST_IN_WORDS = /^Connection terminated|^Query read timeout/;
+
 /** True where the transaction was undone because of others, and may be made again. */
 export function isRepeatable(error: unknown): boolean {
   return REPEATABLE.has(codeOf(error));
@@ -15,9 +18,7 @@ export function isRepeatable(error: unknown): boolean {
 export function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
-  return (
-    /^(08|57P)/.test(code) || /^E[A-Z]+$/.test(code) || error.message.startsWith('Connection terminated')
-  );
+  return /^(08|57P|25P0[34])/.test(code) || /^E[A-Z]+$/.test(code) || LOST_IN_WORDS.test(error.message);
 }
 
 /**
