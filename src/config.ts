@@ -5,11 +5,13 @@ import { DEFAULT_SETTINGS, MAX_REQUESTS_PER_MINUTE, parseCompletionWindow } from
 
 /** Each environment variable that the service knows, as text → value, with its default. */
 const variables = {
+  ROLE: role().default('all'),
   HOST: text().default('127.0.0.1'),
   PORT: integer(0, 65_535).default(8080),
   DATA_DIR: text().default('./data'),
   DATABASE_URL: postgresUrl().nullable().default(null),
   DATABASE_CONNECTIONS: integer(2, 1000).default(10),
+  BLOB_URL: s3Url().nullable().default(null),
   PUBLIC_BASE_URL: httpUrl().nullable().default(null),
   UPSTREAM_BASE_URL: httpUrl().nullable().default(null),
   UPSTREAM_API_KEY: text().nullable().default(null),
@@ -125,8 +127,11 @@ function readSecretFile(name: string, path: string, given: Record<string, string
 /** Faults that only several variables together have; not asked where one of them has a fault of its own. */
 function addCrossFaults(config: Parsed, faults: Faults): void {
   const sound = (...names: (keyof Parsed)[]) => names.every((name) => !faults.names.has(name));
+  if (sound('ROLE', 'DATABASE_URL', 'BLOB_URL')) addRoleFaults(config, faults);
   if (
-    sound('HOST', 'API_KEYS', 'ALLOW_UNAUTHENTICATED') &&
+    sound('ROLE', 'HOST', 'API_KEYS', 'ALLOW_UNAUTHENTICATED') &&
+    // Of a worker, others can only ask whether it is well.
+    config.ROLE !== 'worker' &&
     config.API_KEYS.length === 0 &&
     !config.ALLOW_UNAUTHENTICATED &&
     !isLoopback(config.HOST)
@@ -143,6 +148,19 @@ function addCrossFaults(config: Parsed, faults: Faults): void {
   ) {
     faults.add('WEBHOOK_SIGNING_SECRET', 'needed to sign what is sent to WEBHOOK_URLS');
   }
+}
+
+/** One part alone does nothing: another process must see the same batches and the same bytes. */
+function addRoleFaults({ ROLE, DATABASE_URL, BLOB_URL }: Parsed, faults: Faults): void {
+  if (ROLE === 'all') return;
+  const missing = [];
+  if (DATABASE_URL === null) missing.push('DATABASE_URL');
+  if (BLOB_URL === null) missing.push('BLOB_URL');
+  if (missing.length === 0) return;
+  faults.add(
+    'ROLE',
+    `'${ROLE}' shares its work with other processes, which needs DATABASE_URL (PostgreSQL) and BLOB_URL (S3); not set: ${missing.join(', ')}`,
+  );
 }
 
 const loopback = new BlockList();
@@ -191,6 +209,11 @@ function logLevel() {
   return z.enum(levels, `must be one of ${levels.join(', ')}`);
 }
 
+function role() {
+  const roles = ['all', 'api', 'worker'] as const;
+  return z.enum(roles, `must be one of ${roles.join(', ')}`);
+}
+
 function upstreamFormat() {
   const formats = ['openai', 'anthropic'] as const;
   return z.enum(formats, `must be one of ${formats.join(', ')}`);
@@ -207,6 +230,10 @@ function postgresUrl() {
   return z.string().refine((value) => {
     return /^postgres(ql)?:$/.test(URL.parse(value)?.protocol ?? '');
   }, 'must look like postgres://user:password@host:5432/database');
+}
+
+function s3Url() {
+  return z.string().regex(/^s3:\/\/[^/?#@]+(\/[^?#]*)?$/, 'must look like s3://bucket/prefix');
 }
 
 function endpoint() {

@@ -32,11 +32,11 @@ function readConfig(): Config {
 
 /** What an operator should know at the start, because it is not what production looks like. */
 function announce(config: Config, service: Service, log: Logger): void {
-  log.info({ url: service.url, dataDir: config.DATA_DIR }, 'ready');
+  log.info({ url: service.url, role: config.ROLE, dataDir: config.DATA_DIR }, 'ready');
   if (config.UPSTREAM_BASE_URL === null) {
     log.warn({}, "no UPSTREAM_BASE_URL is set: only the built-in model 'echo' answers");
   }
-  if (config.API_KEYS.length > 0) return;
+  if (config.ROLE === 'worker' || config.API_KEYS.length > 0) return;
   const reach = isLoopback(config.HOST)
     ? 'only this machine can connect'
     : 'anyone who can connect may use it';

@@ -1,6 +1,11 @@
 /** The composition root: settings → adapters → engine → worker → HTTP, and their ordered end. */
 import type { Logger } from 'pino';
-import { createDiskBlobStore, createDiskResultLog, openDataFolder } from './adapters/disk/index.ts';
+import {
+  createDiskBlobStore,
+  createDiskResultLog,
+  databaseMark,
+  openDataFolder,
+} from './adapters/disk/index.ts';
 import type { DataFolder } from './adapters/disk/index.ts';
 import { openSqliteStore } from './adapters/sqlite/index.ts';
 import { createTokenCounter } from './adapters/tokens/index.ts';
@@ -8,9 +13,10 @@ import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/inde
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { EngineSettings, Store, Upstream } from './engine/index.ts';
-import { buildApp } from './http/app.ts';
+import type { Engine, EngineSettings, Store, Upstream } from './engine/index.ts';
+import { buildApp, buildHealthApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
+import type { Worker } from './worker/index.ts';
 
 export interface Service {
   /** Where it listens, e.g. `http://127.0.0.1:8080`. */
@@ -44,21 +50,25 @@ async function open(
   opened.push(() => folder.close());
   const parts = await openParts(config, folder, log, opened);
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
-  const worker = createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
+  const worker =
+    config.ROLE === 'api' ? noWorker : createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
   let ready = false;
-  const app = buildApp({
-    engine,
-    log,
-    apiKeys: config.API_KEYS,
-    isReady: () => ready,
-    messages: { publicBaseUrl: config.PUBLIC_BASE_URL },
-  });
+  const http = { engine, log, isReady: () => ready };
+  const app =
+    config.ROLE === 'worker'
+      ? buildHealthApp(http)
+      : buildApp({
+          ...http,
+          apiKeys: config.API_KEYS,
+          messages: { publicBaseUrl: config.PUBLIC_BASE_URL },
+        });
 
   // First: with the port in use no line must be sent. Requests that come before the worker runs only wait for it.
   opened.push(() => app.close());
   const url = await app.listen({ host: config.HOST, port: config.PORT });
   await worker.start();
   opened.push(() => worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS }));
+  const hints = config.ROLE === 'api' ? null : await openHints(config, engine, log);
   ready = true;
 
   async function stop(): Promise<void> {
@@ -67,7 +77,7 @@ async function open(
     const cancel = systemClock.after(config.SHUTDOWN_GRACE_MS, () => app.server.closeAllConnections());
     const appClosed = app.close();
     const workerStopped = worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS });
-    const results = await Promise.allSettled([appClosed, workerStopped]);
+    const results = await Promise.allSettled([appClosed, workerStopped, hints?.close()]);
     cancel();
     opened.splice(-2);
     await closeAll();
@@ -97,13 +107,48 @@ async function openParts(
   return { store, blobs, results, upstream, webhooks, tokens };
 }
 
+/** The worker of a process that has none. */
+const noWorker: Worker = { start: async () => {}, stop: async () => {} };
+
+/** Where other processes may create batches, hears of it at once. */
+async function openHints(config: Config, engine: Engine, log: Logger) {
+  if (config.DATABASE_URL === null || config.BLOB_URL === null) return null;
+  const { listenForHints } = await import('./adapters/postgres/index.ts');
+  return listenForHints({
+    url: config.DATABASE_URL,
+    onHint: engine.context.wake,
+    onLost: (error) =>
+      log.warn(
+        { err: error },
+        'the connection that hears of new batches was lost; they are found all the same',
+      ),
+  });
+}
+
 async function openStore(config: Config, folder: DataFolder, log: Logger): Promise<Store> {
-  if (config.DATABASE_URL === null) return openSqliteStore({ path: folder.databasePath });
+  const mark = databaseMark(folder);
+  if (config.DATABASE_URL === null) {
+    if ((await mark.read()) !== null) {
+      throw new Error(
+        `The files in the data folder ${folder.path} belong to a PostgreSQL database: set DATABASE_URL, or another DATA_DIR.`,
+      );
+    }
+    return openSqliteStore({ path: folder.databasePath });
+  }
+  if (config.BLOB_URL === null && (await mark.read()) === null && (await mark.hasOwnDatabase())) {
+    throw new Error(
+      `The data folder ${folder.path} has a SQLite database, to which its files belong: with DATABASE_URL set another DATA_DIR.`,
+    );
+  }
   // Its driver takes some time to load, which most starts need not wait for.
   const { openPostgresStore } = await import('./adapters/postgres/index.ts');
   return await openPostgresStore({
     url: config.DATABASE_URL,
     maxConnections: config.DATABASE_CONNECTIONS,
+    files:
+      config.BLOB_URL === null
+        ? { place: 'a data folder', mark }
+        : { place: config.BLOB_URL.replace(/\/+$/, ''), mark: null },
     onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
   });
 }

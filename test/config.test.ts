@@ -26,11 +26,13 @@ const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
 const DEFAULTS = {
+  ROLE: 'all',
   HOST: '127.0.0.1',
   PORT: 8080,
   DATA_DIR: './data',
   DATABASE_URL: null,
   DATABASE_CONNECTIONS: 10,
+  BLOB_URL: null,
   PUBLIC_BASE_URL: null,
   UPSTREAM_BASE_URL: null,
   UPSTREAM_API_KEY: null,
@@ -87,6 +89,30 @@ describe('defaults', () => {
   });
 });
 
+describe('ROLE', () => {
+  const shared = { DATABASE_URL: 'postgres://u:p@db/x', BLOB_URL: 's3://bucket/prefix' };
+
+  it.each(['api', 'worker'])('%s needs a database and files that processes share', (ROLE) => {
+    const env = { ROLE, API_KEYS: 'k' };
+    const refusal = (missing: string) => [
+      `ROLE: '${ROLE}' shares its work with other processes, which needs DATABASE_URL (PostgreSQL) and BLOB_URL (S3); not set: ${missing}`,
+    ];
+    expect(faultsOf(env)).toEqual(refusal('DATABASE_URL, BLOB_URL'));
+    expect(faultsOf({ ...env, DATABASE_URL: shared.DATABASE_URL })).toEqual(refusal('BLOB_URL'));
+    expect(faultsOf({ ...env, BLOB_URL: shared.BLOB_URL })).toEqual(refusal('DATABASE_URL'));
+    expect(loadConfig({ ...env, ...shared }).ROLE).toBe(ROLE);
+  });
+
+  it('worker needs no API_KEYS, wherever it listens', () => {
+    expect(loadConfig({ ...shared, ROLE: 'worker', HOST: '0.0.0.0' }).API_KEYS).toEqual([]);
+    expect(faultsOf({ ...shared, ROLE: 'api', HOST: '0.0.0.0' })).toHaveLength(1);
+  });
+
+  it('is one of three', () => {
+    expect(faultsOf({ ROLE: 'both' })).toEqual(['ROLE: must be one of all, api, worker']);
+  });
+});
+
 describe('the result', () => {
   it('is frozen, and so are its lists, given or default', () => {
     const config = loadConfig({ API_KEYS: 'a' });
@@ -106,6 +132,8 @@ describe('a variable', () => {
     [{ DATABASE_URL: 'postgres://u:p@h:5432/d' }, 'DATABASE_URL', 'postgres://u:p@h:5432/d'],
     [{ DATABASE_URL: 'postgresql:///d' }, 'DATABASE_URL', 'postgresql:///d'],
     [{ DATABASE_CONNECTIONS: '2' }, 'DATABASE_CONNECTIONS', 2],
+    [{ BLOB_URL: 's3://bucket/a/b' }, 'BLOB_URL', 's3://bucket/a/b'],
+    [{ ROLE: 'all' }, 'ROLE', 'all'],
     [{ UPSTREAM_BASE_URL: 'http://localhost:11434/v1' }, 'UPSTREAM_BASE_URL', 'http://localhost:11434/v1'],
     [{ UPSTREAM_BASE_URL: 'https://example.com' }, 'UPSTREAM_BASE_URL', 'https://example.com'],
     [{ UPSTREAM_API_KEY: 'sk-1' }, 'UPSTREAM_API_KEY', 'sk-1'],
@@ -162,6 +190,7 @@ describe('a variable', () => {
     ['DATABASE_URL', 'mysql://h/d', 'must look like postgres://user:password@host:5432/database'],
     ['DATABASE_URL', 'h:5432', 'must look like postgres://user:password@host:5432/database'],
     ['DATABASE_CONNECTIONS', '1', 'must be between 2 and 1000'],
+    ['BLOB_URL', 'https://bucket/x', 'must look like s3://bucket/prefix'],
     ['UPSTREAM_BASE_URL', 'localhost:11434', 'must be an http or https URL'],
     ['UPSTREAM_BASE_URL', 'ftp://example.com', 'must be an http or https URL'],
     ['UPSTREAM_FORMAT', 'Anthropic', 'must be one of openai, anthropic'],

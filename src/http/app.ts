@@ -61,7 +61,45 @@ const MAX_PARAM_LENGTH = 20_000;
 /** Builds the service without listening. Closing it is the caller's, as is closing the engine's parts. */
 export function buildApp(options: AppOptions): FastifyInstance {
   const { engine, isReady } = options;
-  const { clock } = engine.context;
+  const app = buildServer(options);
+  authenticate(app, engine, options.apiKeys);
+  limitRequests(app, engine);
+  refuseForeignPages(app);
+  refuseUnknownRoutes(app);
+  hideMessageBatches(app, engine);
+  lingerAfterEarlyAnswers(app, engine.context.clock);
+  app.setErrorHandler(sendError);
+
+  describeApi(app);
+  app.register(healthRoutes, { engine, isReady });
+  app.register(fileRoutes, { engine });
+  app.register(uploadRoutes, { engine });
+  app.register(batchRoutes, { engine });
+  app.register(resultRoutes, { engine });
+  app.register(eventRoutes, { engine });
+  app.register(keyRoutes, { engine });
+  app.register(ownerRoutes, { engine });
+  app.register(secondChanceRoutes, { engine });
+  app.register(validationRoutes, { engine });
+  app.register(webhookEndpointRoutes, { engine });
+  app.register(messageRoutes, { engine, ...USUAL_MESSAGE_OPTIONS, ...options.messages });
+  return app;
+}
+
+/** What a process without the API answers: whether it is well. There is nothing else, so nobody is asked for a key. */
+export function buildHealthApp(options: Pick<AppOptions, 'engine' | 'log' | 'isReady'>): FastifyInstance {
+  const { engine, isReady } = options;
+  const app = buildServer(options);
+  refuseUnknownRoutes(app);
+  lingerAfterEarlyAnswers(app, engine.context.clock);
+  app.setErrorHandler(sendError);
+  app.register(healthRoutes, { engine, isReady });
+  return app;
+}
+
+/** A server that bears with what HTTP clients do, and has no routes yet. */
+function buildServer(options: Pick<AppOptions, 'engine' | 'log' | 'limits'>): FastifyInstance {
+  const { clock } = options.engine.context;
   const limits = { ...USUAL_LIMITS, ...options.limits };
   const clientErrors = createClientErrorHandler(clock);
   const app = fastify({
@@ -90,27 +128,6 @@ export function buildApp(options: AppOptions): FastifyInstance {
   addMessagesHeaders(app);
   stopInOrder(app, isPublic);
   refuseOddHttp(app);
-  authenticate(app, engine, options.apiKeys);
-  limitRequests(app, engine);
-  refuseForeignPages(app);
-  refuseUnknownRoutes(app);
-  hideMessageBatches(app, engine);
-  lingerAfterEarlyAnswers(app, clock);
-  app.setErrorHandler(sendError);
-
-  describeApi(app);
-  app.register(healthRoutes, { engine, isReady });
-  app.register(fileRoutes, { engine });
-  app.register(uploadRoutes, { engine });
-  app.register(batchRoutes, { engine });
-  app.register(resultRoutes, { engine });
-  app.register(eventRoutes, { engine });
-  app.register(keyRoutes, { engine });
-  app.register(ownerRoutes, { engine });
-  app.register(secondChanceRoutes, { engine });
-  app.register(validationRoutes, { engine });
-  app.register(webhookEndpointRoutes, { engine });
-  app.register(messageRoutes, { engine, ...USUAL_MESSAGE_OPTIONS, ...options.messages });
   return app;
 }
 

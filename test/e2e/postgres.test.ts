@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import { listeningUrl, ROOT, startNode } from './node-process.ts';
-import { chatLines, temporaryFolder } from './test-service.ts';
+import { chatLines, startTestService, temporaryFolder } from './test-service.ts';
 
 const postgres = usePostgres();
 
@@ -75,6 +75,26 @@ describe('a service with DATABASE_URL', () => {
     expect(first.service.stdout() + second.service.stdout()).not.toContain('postgres:postgres');
     second.service.kill('SIGTERM');
     expect((await second.service.ended).code).toBe(0);
+  });
+
+  it('does not start over the data folder of another database, whose files would be removed', async () => {
+    const refusal = async (env: Record<string, string>) => {
+      const { code, stdout, stderr } = await startNode(['src/main.ts'], {
+        cwd: ROOT,
+        env: { PORT: '0', ...env },
+      }).ended;
+      return `${code} ${stdout}${stderr}`;
+    };
+    const [ofSqlite, ofPostgres] = [await temporaryFolder(), await temporaryFolder()];
+    const first = await startTestService({ DATA_DIR: ofSqlite });
+    await first.stop();
+    expect(await refusal({ DATA_DIR: ofSqlite, DATABASE_URL: postgres.url })).toMatch(
+      /^1 .*has a SQLite database, to which its files belong/s,
+    );
+    await (await postgres.openStore()).close();
+    const second = await startTestService({ DATA_DIR: ofPostgres, DATABASE_URL: postgres.url });
+    await second.stop();
+    expect(await refusal({ DATA_DIR: ofPostgres })).toMatch(/^1 .*belong to a PostgreSQL database/s);
   });
 
   it('does not start without the database, and says why without its password', async () => {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { createTestApp } from '../helpers/http-app.ts';
+import { pino } from 'pino';
+import { buildHealthApp } from '../../src/http/app.ts';
+import { createFakeClock } from '../helpers/fake-clock.ts';
+import { createTestApp, refusal, errorOf } from '../helpers/http-app.ts';
+import { createTestEngine } from '../helpers/test-engine.ts';
 
 describe('health', () => {
   it('is alive and ready without a key', async () => {
@@ -30,5 +34,44 @@ describe('health', () => {
       { status: 'unavailable', reason: 'the store cannot be read' },
     ]);
     expect(logLines.join('')).toContain('disk I/O error');
+  });
+
+  it('is not ready where the store does not answer, which is told in time, and asks it once', async () => {
+    const clock = createFakeClock();
+    let asked = 0;
+    const ended = Promise.withResolvers<void>();
+    const { app } = createTestApp({
+      clock,
+      store: () => ({
+        ping: async () => {
+          asked++;
+          await ended.promise;
+        },
+      }),
+    });
+    const probes = [app.inject('/health/ready'), app.inject('/health/ready')].map(
+      async (probe) => (await probe).statusCode,
+    );
+    await expect.poll(() => clock.timers).toBe(2);
+    clock.advance(2000);
+    expect(await Promise.all(probes)).toEqual([503, 503]);
+    expect((await app.inject('/health/live')).statusCode).toBe(200);
+    expect(asked).toBe(1);
+    ended.resolve();
+    await expect.poll(async () => (await app.inject('/health/ready')).statusCode).toBe(200);
+  });
+});
+
+describe('a process without the API', () => {
+  it('tells how it is, and knows nothing else, whoever asks', async () => {
+    const engine = createTestEngine();
+    const app = buildHealthApp({ engine, log: pino({ level: 'silent' }), isReady: () => true });
+    expect((await app.inject('/health/live')).statusCode).toBe(200);
+    expect((await app.inject('/health/ready')).json<unknown>()).toEqual({ status: 'ready' });
+    for (const url of ['/v1/batches', '/v1/files', '/v1/admin/keys', '/docs', '/openapi.json', '/']) {
+      const answer = await app.inject(url);
+      expect(errorOf(answer)).toEqual(refusal(404, { message: `Invalid URL (GET ${url})` }));
+    }
+    await app.close();
   });
 });

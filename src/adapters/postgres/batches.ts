@@ -7,6 +7,7 @@ import { fromList } from '../sql/rows.ts';
 import { readBatch, readBatches } from './batch-reader.ts';
 import type { Database, Sql } from './database.ts';
 import { insertEvent } from './events.ts';
+import { giveHint } from './hints.ts';
 import { refuseBatch } from './owner-usage.ts';
 
 export type BatchVerbs = Pick<
@@ -104,6 +105,7 @@ export async function createBatch(
     batch.counts.total,
   );
   await insertEvent(sql, event);
+  await giveHint(sql);
   return { kind: 'ok' };
 }
 
@@ -200,6 +202,7 @@ async function cancelBatch(
       now,
       seq,
     );
+    await giveHint(sql);
   }
   return { kind: 'ok', batch: await readBatch(sql, seq), changed };
 }

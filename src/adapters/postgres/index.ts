@@ -10,6 +10,8 @@ import type { Database, DatabaseOptions } from './database.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
 import { createHistoryVerbs } from './endpoint-deliveries.ts';
 import { createFileVerbs } from './files.ts';
+import { bindFiles } from './files-place.ts';
+import type { FilesPlace } from './files-place.ts';
 import { createFinishVerb } from './finish.ts';
 import { createLeaseVerbs } from './leases.ts';
 import { migrate } from './migrate.ts';
@@ -20,17 +22,25 @@ import { createStepVerbs } from './steps.ts';
 import { createUploadVerbs } from './uploads.ts';
 import { createEndpointVerbs } from './webhook-endpoints.ts';
 
+export { listenForHints } from './hints.ts';
+
+export interface PostgresStoreOptions extends DatabaseOptions {
+  /** Default: not asked, as where only the state is looked at. */
+  readonly files?: FilesPlace | undefined;
+}
+
 /** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
 
 /**
  * A Store in a PostgreSQL database (17 or newer), which any number of processes may use at a time. Brings its tables up to date first;
- * rejects where it cannot be reached or was written by a newer version of the program.
+ * rejects where it cannot be reached, was written by a newer version of the program, or has its files elsewhere than `files` says.
  */
-export async function openPostgresStore(options: DatabaseOptions): Promise<Store> {
+export async function openPostgresStore({ files, ...options }: PostgresStoreOptions): Promise<Store> {
   const db = openPool(options);
   try {
     await migrate(db, readMigrations(MIGRATIONS));
+    if (files !== undefined) await bindFiles(db, files);
     return createStore(db);
   } catch (error) {
     await db.close();

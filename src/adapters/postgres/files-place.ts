@@ -1,0 +1,68 @@
+/** A database and the files that its rows name belong together. */
+import type { Database } from './database.ts';
+
+/** Where the files are by the settings of this process. */
+export interface FilesPlace {
+  /** `s3://bucket/prefix`, or `a data folder`. */
+  readonly place: string;
+  /** What lies beside the files and names their database; null: nothing can. */
+  readonly mark: {
+    /** The id of the database that the files belong to, or null. */
+    read(): Promise<string | null>;
+    /** Durably. */
+    write(databaseId: string): Promise<void>;
+  } | null;
+}
+
+/**
+ * Notes where the files are, the first time; later refuses every other place. Files that belong to another database are refused as
+ * well: no row of this one names them, so they would be removed as leftovers.
+ */
+export async function bindFiles(db: Database, { place, mark }: FilesPlace): Promise<void> {
+  const known = await readPlace(db);
+  if (known.place !== null && known.place !== place) throw elsewhere(known.place, place);
+  if (mark !== null) {
+    const owner = await mark.read();
+    if (owner !== null && owner !== known.databaseId) {
+      throw new Error(
+        `The files in this data folder belong to another database than DATABASE_URL's: set another DATA_DIR, or that database.`,
+      );
+    }
+    if (owner === null && known.place !== null) {
+      throw new Error(
+        `The files of this database are in another data folder: DATA_DIR says one that is not this database's.`,
+      );
+    }
+    // Before the database says so: after a crash in between, the next start goes on here.
+    if (owner === null) await mark.write(known.databaseId);
+  }
+  if (known.place === null) await notePlace(db, place);
+}
+
+async function readPlace(
+  db: Database,
+): Promise<{ readonly databaseId: string; readonly place: string | null }> {
+  return await db.transaction(async (sql) => {
+    await sql.run('insert into files_place default values on conflict do nothing');
+    const row = await sql.get<{ readonly databaseId: string; readonly place: string | null }>(
+      'select database_id as "databaseId", place from files_place',
+    );
+    if (row === undefined) throw new Error('the table files_place has no row');
+    return row;
+  });
+}
+
+/** Of several processes that start at once, the first one's place is the place. */
+async function notePlace(db: Database, place: string): Promise<void> {
+  const first = await db.transaction(async (sql) => {
+    await sql.run('update files_place set place = $1 where place is null', place);
+    return await sql.get<{ readonly place: string }>('select place from files_place');
+  });
+  if (first !== undefined && first.place !== place) throw elsewhere(first.place, place);
+}
+
+function elsewhere(known: string, place: string): Error {
+  return new Error(
+    `The files of this database are in ${known}, but BLOB_URL and DATA_DIR say ${place}. If all of them were copied there: update files_place set place = null;`,
+  );
+}
