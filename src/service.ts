@@ -2,13 +2,14 @@
 import type { Logger } from 'pino';
 import { createDiskBlobStore, createDiskResultLog, openDataFolder } from './adapters/disk/index.ts';
 import type { DataFolder } from './adapters/disk/index.ts';
+import type { Database, ResultObjects } from './adapters/postgres/index.ts';
 import { openSqliteStore } from './adapters/sqlite/index.ts';
 import { createTokenCounter } from './adapters/tokens/index.ts';
 import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/index.ts';
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { EngineSettings, Store, Upstream } from './engine/index.ts';
+import type { EngineSettings, ResultLog, Store, Upstream } from './engine/index.ts';
 import { buildApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
 
@@ -83,10 +84,10 @@ async function openParts(
   log: Logger,
   opened: (() => Promise<unknown>)[],
 ) {
-  const store = await openStore(config, folder, log);
+  const { store, db } = await openStore(config, folder, log);
   opened.push(() => store.close());
   const blobs = await createDiskBlobStore({ folder });
-  const results = await createDiskResultLog({ folder });
+  const results = await openResults({ folder, db, objects: null });
   opened.push(() => results.close());
   const upstream = openUpstream(config);
   opened.push(() => upstream.close());
@@ -97,15 +98,34 @@ async function openParts(
   return { store, blobs, results, upstream, webhooks, tokens };
 }
 
-async function openStore(config: Config, folder: DataFolder, log: Logger): Promise<Store> {
-  if (config.DATABASE_URL === null) return openSqliteStore({ path: folder.databasePath });
+/** `db`: the database itself, where there is more in it than the store. */
+async function openStore(
+  config: Config,
+  folder: DataFolder,
+  log: Logger,
+): Promise<{ readonly store: Store; readonly db: Database | null }> {
+  if (config.DATABASE_URL === null)
+    return { store: openSqliteStore({ path: folder.databasePath }), db: null };
   // Its driver takes some time to load, which most starts need not wait for.
-  const { openPostgresStore } = await import('./adapters/postgres/index.ts');
-  return await openPostgresStore({
+  const { openPostgres } = await import('./adapters/postgres/index.ts');
+  return await openPostgres({
     url: config.DATABASE_URL,
     maxConnections: config.DATABASE_CONNECTIONS,
     onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
   });
+}
+
+/** Where nothing else is on this machine's disk, result lines are not either: any process may append and read. */
+async function openResults(options: {
+  readonly folder: DataFolder;
+  readonly db: Database | null;
+  /** A store of objects that all processes share. */
+  readonly objects: ResultObjects | null;
+}): Promise<ResultLog> {
+  const { folder, db, objects } = options;
+  if (db === null || objects === null) return await createDiskResultLog({ folder });
+  const { createPostgresResultLog } = await import('./adapters/postgres/index.ts');
+  return createPostgresResultLog({ db, objects });
 }
 
 function openUpstream(config: Config): Upstream {
