@@ -7,13 +7,14 @@ import {
   openDataFolder,
 } from './adapters/disk/index.ts';
 import type { DataFolder } from './adapters/disk/index.ts';
+import type { Database, ResultObjects } from './adapters/postgres/index.ts';
 import { openSqliteStore } from './adapters/sqlite/index.ts';
 import { createTokenCounter } from './adapters/tokens/index.ts';
 import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/index.ts';
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { Engine, EngineSettings, Store, Upstream } from './engine/index.ts';
+import type { Engine, EngineSettings, ResultLog, Store, Upstream } from './engine/index.ts';
 import { buildApp, buildHealthApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
 import type { Worker } from './worker/index.ts';
@@ -93,10 +94,10 @@ async function openParts(
   log: Logger,
   opened: (() => Promise<unknown>)[],
 ) {
-  const store = await openStore(config, folder, log);
+  const { store, db } = await openStore(config, folder, log);
   opened.push(() => store.close());
   const blobs = await createDiskBlobStore({ folder });
-  const results = await createDiskResultLog({ folder });
+  const results = await openResults({ folder, db, objects: null });
   opened.push(() => results.close());
   const upstream = openUpstream(config);
   opened.push(() => upstream.close());
@@ -125,7 +126,12 @@ async function openHints(config: Config, engine: Engine, log: Logger) {
   });
 }
 
-async function openStore(config: Config, folder: DataFolder, log: Logger): Promise<Store> {
+/** `db`: the database itself, where there is more in it than the store. */
+async function openStore(
+  config: Config,
+  folder: DataFolder,
+  log: Logger,
+): Promise<{ readonly store: Store; readonly db: Database | null }> {
   const mark = databaseMark(folder);
   if (config.DATABASE_URL === null) {
     if ((await mark.read()) !== null) {
@@ -133,7 +139,7 @@ async function openStore(config: Config, folder: DataFolder, log: Logger): Promi
         `The files in the data folder ${folder.path} belong to a PostgreSQL database: set DATABASE_URL, or another DATA_DIR.`,
       );
     }
-    return openSqliteStore({ path: folder.databasePath });
+    return { store: openSqliteStore({ path: folder.databasePath }), db: null };
   }
   if (config.BLOB_URL === null && (await mark.read()) === null && (await mark.hasOwnDatabase())) {
     throw new Error(
@@ -141,8 +147,8 @@ async function openStore(config: Config, folder: DataFolder, log: Logger): Promi
     );
   }
   // Its driver takes some time to load, which most starts need not wait for.
-  const { openPostgresStore } = await import('./adapters/postgres/index.ts');
-  return await openPostgresStore({
+  const { openPostgres } = await import('./adapters/postgres/index.ts');
+  return await openPostgres({
     url: config.DATABASE_URL,
     maxConnections: config.DATABASE_CONNECTIONS,
     files:
@@ -151,6 +157,19 @@ async function openStore(config: Config, folder: DataFolder, log: Logger): Promi
         : { place: config.BLOB_URL.replace(/\/+$/, ''), mark: null },
     onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
   });
+}
+
+/** Where nothing else is on this machine's disk, result lines are not either: any process may append and read. */
+async function openResults(options: {
+  readonly folder: DataFolder;
+  readonly db: Database | null;
+  /** A store of objects that all processes share. */
+  readonly objects: ResultObjects | null;
+}): Promise<ResultLog> {
+  const { folder, db, objects } = options;
+  if (db === null || objects === null) return await createDiskResultLog({ folder });
+  const { createPostgresResultLog } = await import('./adapters/postgres/index.ts');
+  return createPostgresResultLog({ db, objects });
 }
 
 function openUpstream(config: Config): Upstream {

@@ -4,13 +4,13 @@ import { describe, expect, it } from 'vitest';
 import { databaseMark } from '../../src/adapters/disk/index.ts';
 import type { DataFolder } from '../../src/adapters/disk/index.ts';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
-import type { PostgresStoreOptions } from '../../src/adapters/postgres/index.ts';
+import type { PostgresOptions } from '../../src/adapters/postgres/index.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import { temporaryFolder } from './disk-recorder.ts';
 
 const postgres = usePostgres();
 
-type FilesPlace = NonNullable<PostgresStoreOptions['files']>;
+type FilesPlace = NonNullable<PostgresOptions['files']>;
 
 const inBucket = (place: string): FilesPlace => ({ place, mark: null });
 const inFolder = (folder: DataFolder): FilesPlace => ({ place: 'a data folder', mark: databaseMark(folder) });

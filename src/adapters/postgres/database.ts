@@ -29,7 +29,10 @@ export interface Sql {
   exec(text: string): Promise<void>;
 }
 
-/** Statements outside of `transaction` are for reading: whether one of them that wrote was committed could not be found out. */
+/**
+ * Statements outside of `transaction` are for reading, and for writes that may as well be made or not where they reject: whether one
+ * of them was committed cannot be found out.
+ */
 export interface Database extends Sql {
   /**
    * Makes `work` one transaction (READ COMMITTED): all of it or, where it rejects, nothing. Made again where PostgreSQL undid it

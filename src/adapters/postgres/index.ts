@@ -22,30 +22,57 @@ import { createStepVerbs } from './steps.ts';
 import { createUploadVerbs } from './uploads.ts';
 import { createEndpointVerbs } from './webhook-endpoints.ts';
 
+export type { Database } from './database.ts';
 export { listenForHints } from './hints.ts';
-
-export interface PostgresStoreOptions extends DatabaseOptions {
-  /** Default: not asked, as where only the state is looked at. */
-  readonly files?: FilesPlace | undefined;
-}
+export { createPostgresResultLog } from './result-log.ts';
+export type { ResultObjects } from './result-objects.ts';
 
 /** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
 
+export interface PostgresOptions extends DatabaseOptions {
+  /** Default: not asked, as where only the state is looked at. */
+  readonly files?: FilesPlace | undefined;
+}
+
+export interface Postgres {
+  readonly store: Store;
+  /** For what lies in the database beside the store; open until the store is closed. */
+  readonly db: Database;
+}
+
 /**
  * A Store in a PostgreSQL database (17 or newer), which any number of processes may use at a time. Brings its tables up to date first;
- * rejects where it cannot be reached, was written by a newer version of the program, or has its files elsewhere than `files` says.
+ * rejects where it cannot be reached, was written by a newer version of the program, has its files elsewhere than `files` says, or
+ * answers commits before they are durable.
  */
-export async function openPostgresStore({ files, ...options }: PostgresStoreOptions): Promise<Store> {
+export async function openPostgres({ files, ...options }: PostgresOptions): Promise<Postgres> {
   const db = openPool(options);
   try {
+    await checkDurability(db);
     await migrate(db, readMigrations(MIGRATIONS));
     if (files !== undefined) await bindFiles(db, files);
-    return createStore(db);
+    return { store: createStore(db), db };
   } catch (error) {
     await db.close();
     throw error;
   }
+}
+
+/** The same, for those who need nothing but the store. */
+export async function openPostgresStore(options: PostgresOptions): Promise<Store> {
+  return (await openPostgres(options)).store;
+}
+
+/** Everything that clients are told, and every result that is not asked for a second time, relies on this. */
+async function checkDurability(db: Database): Promise<void> {
+  const row = await db.get<{ readonly level: string }>(
+    "select current_setting('synchronous_commit') as level",
+  );
+  if (row?.level !== 'off') return;
+  throw new Error(
+    'The database answers commits before they are durable (synchronous_commit = off): set it to on for this database or user.',
+  );
 }
 
 function createStore(db: Database): Store {

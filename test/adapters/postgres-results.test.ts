@@ -1,0 +1,470 @@
+import { randomBytes } from 'node:crypto';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createPostgresResultLog, openPostgres } from '../../src/adapters/postgres/index.ts';
+import type { Database } from '../../src/adapters/postgres/index.ts';
+import type { PostgresResultLogOptions } from '../../src/adapters/postgres/result-log.ts';
+import { createResultSlots } from '../../src/adapters/postgres/result-slots.ts';
+import type { ResultLog } from '../../src/engine/ports.ts';
+import { describeResultLogContract } from '../contracts/result-log.ts';
+import { memoryObjects } from '../helpers/memory-objects.ts';
+import { usePostgres } from '../helpers/postgres.ts';
+import { startTcpProxy } from '../helpers/tcp-proxy.ts';
+import type { Fate } from '../helpers/tcp-proxy.ts';
+
+const postgres = usePostgres();
+
+const A = 'batch_a1';
+const SLOT_BYTES = 2 ** 40;
+
+async function openDatabase(url = postgres.url): Promise<{ db: Database; close: () => Promise<void> }> {
+  const { store, db } = await openPostgres({ url, maxConnections: 4, onLost() {} });
+  return { db, close: () => store.close() };
+}
+
+async function clear(): Promise<void> {
+  await (await postgres.openStore()).close();
+}
+
+for (const [where, objectBytes] of [
+  ['a table of PostgreSQL', Infinity],
+  ['objects', 0],
+  ['both', 200],
+] as const) {
+  describeResultLogContract(`a result log in ${where}`, async () => {
+    await clear();
+    const { db, close } = await openDatabase();
+    const results = createPostgresResultLog({ db, objects: memoryObjects(), objectBytes });
+    const closeBoth = async () => {
+      await results.close();
+      await close();
+    };
+    return { results, close: closeBoth };
+  });
+}
+
+/** The log of one of several processes. */
+async function openLog(options: Omit<PostgresResultLogOptions, 'db'> = {}, url?: string): Promise<ResultLog> {
+  const { db, close } = await openDatabase(url);
+  onTestFinished(close);
+  const results = createPostgresResultLog({ db, ...options });
+  onTestFinished(() => results.close());
+  return results;
+}
+
+/** A log whose statements are counted. */
+async function openCounted() {
+  await clear();
+  const { db, close } = await openDatabase();
+  onTestFinished(close);
+  const all = vi.fn(db.all.bind(db)) as unknown as Database['all'];
+  return { results: createPostgresResultLog({ db: { ...db, all } }), statements: vi.mocked(all).mock.calls };
+}
+
+async function piecesLeft(): Promise<number> {
+  const [row] = await postgres.query<{ pieces: string }>('select count(*) as pieces from result_pieces');
+  return Number(row?.pieces);
+}
+
+/** An hour passes for the logs that were dropped. */
+async function passAnHour(): Promise<void> {
+  await postgres.query("update result_logs set dropped_at = dropped_at - interval '61 minutes'");
+}
+
+const sweep = async (results: ResultLog): Promise<string[]> => await Array.fromAsync(results.list());
+
+describe('several processes over one result log', () => {
+  it('append to one batch at once, and each reads all that all of them have appended', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const logs = [await openLog({ objects, objectBytes: 700 }), await openLog({ objects, objectBytes: 700 })];
+    const appended = await Promise.all(
+      logs.map(async (log) => {
+        const mine: { position: number; bytes: Buffer }[] = [];
+        for (let i = 0; i < 100; i++) {
+          const bytes = randomBytes(1 + ((i * 37) % 1000));
+          mine.push({ ...(await log.append(A, [bytes])), bytes });
+        }
+        return mine;
+      }),
+    );
+    for (const log of logs) {
+      const reads = appended.flat().map(async ({ position, bytes }) => {
+        expect((await log.read(A, position, bytes.length)).equals(bytes)).toBe(true);
+      });
+      await Promise.all(reads);
+    }
+    const slots = appended.map(
+      (mine) => new Set(mine.map(({ position }) => Math.floor(position / SLOT_BYTES))),
+    );
+    expect(slots.map((set) => set.size)).toEqual([1, 1]);
+    expect(new Set(slots.flatMap((set) => [...set]))).toEqual(new Set([0, 1]));
+  });
+
+  it('begin anew when another one has dropped it', async () => {
+    await clear();
+    const [one, other] = [await openLog(), await openLog()];
+    await one.append(A, [Buffer.from('before')]);
+    await other.drop(A);
+    expect(await one.append(A, [Buffer.from('after')])).toEqual({ position: 0 });
+    expect(await other.read(A, 0, 5)).toEqual(Buffer.from('after'));
+    await other.drop(A);
+    expect(await one.append(A, [])).toEqual({ position: 5 });
+    expect(await one.append(A, [Buffer.from('again')])).toEqual({ position: 0 });
+  });
+
+  it('read on what another one drops, and its bytes go when the last of them has read them', async () => {
+    await clear();
+    const [one, other] = [await openLog(), await openLog()];
+    await one.append(A, [Buffer.from('0123456789')]);
+    const readers = [await one.open(A), await other.open(A)];
+    await other.drop(A);
+    await sweep(other);
+    await expect(one.read(A, 0, 1)).rejects.toThrow('there is no result log');
+    await expect(one.open(A)).rejects.toThrow('there is no result log');
+    for (const reader of readers) {
+      expect(await reader.read(3, 4)).toEqual(Buffer.from('3456'));
+      expect(await piecesLeft()).toBe(1);
+      await reader.close();
+    }
+    expect(await piecesLeft()).toBe(0);
+  });
+
+  it('open it or drop it at the same time: whoever has opened it can read it', async () => {
+    await clear();
+    const [one, other] = [await openLog(), await openLog()];
+    let opened = 0;
+    for (let i = 0; i < 40; i++) {
+      await one.append(A, [Buffer.from('0123456789')]);
+      const [reader] = await Promise.all([one.open(A).catch(() => null), other.drop(A)]);
+      if (reader === null) continue;
+      opened++;
+      expect(await reader.read(0, 10)).toEqual(Buffer.from('0123456789'));
+      await reader.close();
+    }
+    expect(opened).toBeGreaterThan(0);
+    expect(await piecesLeft()).toBe(0);
+  });
+});
+
+describe('a reader of a result log', () => {
+  it('says again and again that it is alive', async () => {
+    await clear();
+    const log = await openLog({ readerLeaseMs: 80 });
+    await log.append(A, [Buffer.from('x')]);
+    const reader = await log.open(A);
+    const until = async () =>
+      (await postgres.query<{ until: string }>('select alive_until::text as until from result_readers'))[0]
+        ?.until;
+    const first = await until();
+    await expect.poll(until).not.toBe(first);
+    const second = await until();
+    await expect.poll(until).not.toBe(second);
+    await reader.close();
+    expect(await until()).toBeUndefined();
+  });
+
+  it('whose process died holds the bytes until its lease ends', async () => {
+    await clear();
+    const [dying, other] = [await openLog(), await openLog()];
+    await dying.append(A, [Buffer.from('x')]);
+    await dying.open(A);
+    await other.drop(A);
+    await sweep(other);
+    expect(await piecesLeft()).toBe(1);
+    await postgres.query("update result_readers set alive_until = now() - interval '1 second'");
+    await sweep(other);
+    expect(await piecesLeft()).toBe(0);
+    expect(await postgres.query('select from result_readers')).toEqual([]);
+  });
+
+  it('reads line by line with few statements', async () => {
+    const { results, statements } = await openCounted();
+    const lines = Array.from({ length: 500 }, (_, i) => Buffer.from(`line ${i}`.padEnd(999) + '\n'));
+    await results.append(A, lines);
+    const reader = await results.open(A);
+    statements.length = 0;
+    for (const [i, line] of lines.entries()) {
+      const read = await reader.read(i * 1000, 1000);
+      expect(read.equals(line)).toBe(true);
+      read.fill(0);
+    }
+    expect((await reader.read(3000, 1000)).equals(lines[3] as Buffer)).toBe(true);
+    expect(statements.length).toBeLessThan(10);
+    await reader.close();
+  });
+});
+
+describe('the statements of a result log', () => {
+  it('are one for the appends of a flush, and one for the reads of a chunk', async () => {
+    const { results, statements } = await openCounted();
+    const ids = Array.from({ length: 50 }, (_, i) => `batch_${i}`);
+    await Promise.all(ids.map((id) => results.append(id, [Buffer.from(id)])));
+    statements.length = 0;
+    const appended = await Promise.all(
+      ids.map((id) => results.append(id, [Buffer.from('more '), Buffer.from(id)])),
+    );
+    expect(statements).toHaveLength(1);
+    expect(appended).toEqual(ids.map((id) => ({ position: id.length })));
+    statements.length = 0;
+    const reads = Array.from({ length: 200 }, (_, i) => i % 7);
+    const bytes = await Promise.all(reads.map((at) => results.read('batch_1', at, 2)));
+    expect(bytes.map(String)).toEqual(reads.map((at) => 'batch_1more batch_1'.slice(at, at + 2)));
+    expect(statements).toHaveLength(1);
+  });
+
+  it('hold a few MB at the most, save for one larger append', async () => {
+    const { results, statements } = await openCounted();
+    const ids = ['batch_1', 'batch_2', 'batch_3', 'batch_4'];
+    await Promise.all(ids.map((id) => results.append(id, [Buffer.from('x')])));
+    statements.length = 0;
+    const bytes = randomBytes(700_000);
+    await Promise.all(ids.map((id) => results.append(id, [bytes])));
+    expect(statements).toHaveLength(4);
+    for (const id of ids) expect((await results.read(id, 1, 700_000)).equals(bytes)).toBe(true);
+  });
+});
+
+describe('an append whose answer is lost', () => {
+  it('is told as a failure, and nothing that follows is laid over it', async () => {
+    await clear();
+    const { hostname: host, port } = new URL(postgres.url);
+    const fates: Fate[] = [];
+    const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
+      bytes.includes('this one is lost') ? (fates.shift() ?? 'pass') : 'pass',
+    );
+    onTestFinished(() => proxy.close());
+    const url = new URL(postgres.url);
+    url.port = String(proxy.port);
+    const log = await openLog({}, url.href);
+    await log.append(A, [Buffer.from('first')]);
+    fates.push('cut after');
+    const lost = [Buffer.from('this one is lost')];
+    await expect(log.append(A, lost)).rejects.toMatchObject({ code: expect.stringMatching(/^E[A-Z0-9]+$/) });
+    expect(fates).toEqual([]);
+    await expect.poll(piecesLeft).toBe(2);
+    expect(await log.append(A, lost)).toEqual({ position: 21 });
+    expect(await log.read(A, 21, 16)).toEqual(lost[0]);
+    expect(await log.read(A, 0, 37)).toEqual(Buffer.from('firstthis one is lostthis one is lost'));
+  });
+});
+
+describe('large appends', () => {
+  it('lie in objects, small ones beside them in the database, and are read across both', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const log = await openLog({ objects, objectBytes: 1000 });
+    const pieces = [10, 1000, 1001, 5_000_000, 999, 1].map((size) => randomBytes(size));
+    for (const piece of pieces) await log.append(A, [piece.subarray(0, 7), piece.subarray(7)]);
+    expect([...objects.stored.values()].map(({ length }) => length)).toEqual([1001, 5_000_000]);
+    const all = Buffer.concat(pieces);
+    const spans = [
+      [0, all.length],
+      [1005, 1010],
+      [1011, 1000],
+      [2000, 50],
+      [2011, 5_000_000],
+      [5_002_000, 1009],
+    ] as const;
+    for (const [at, length] of spans) {
+      expect((await log.read(A, at, length)).equals(all.subarray(at, at + length))).toBe(true);
+    }
+    await expect(log.read(A, all.length - 1, 2)).rejects.toThrow(`ends at byte ${all.length}`);
+  });
+
+  it('of which many are read one part after another are asked for once, unless they are too large to be kept', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const readRange = vi.spyOn(objects, 'readRange');
+    const log = await openLog({ objects, objectBytes: 1000 });
+    const small = randomBytes(100_000);
+    const large = randomBytes(5_000_000);
+    await log.append(A, [small]);
+    await log.append(A, [large]);
+    for (let at = 0; at < 100_000; at += 10_000) {
+      const read = await log.read(A, at, 10_000);
+      expect(read.equals(small.subarray(at, at + 10_000))).toBe(true);
+      read.fill(0);
+    }
+    expect(readRange).toHaveBeenCalledTimes(1);
+    expect((await log.read(A, 200_000, 10)).equals(large.subarray(100_000, 100_010))).toBe(true);
+    expect(readRange).toHaveBeenLastCalledWith(expect.any(String), 100_000, 10);
+  });
+
+  it('that fail to be read once are read again', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const log = await openLog({ objects, objectBytes: 5 });
+    await log.append(A, [Buffer.from('0123456789')]);
+    vi.spyOn(objects, 'readRange').mockRejectedValueOnce(new Error('no answer'));
+    await expect(log.read(A, 0, 10)).rejects.toThrow('no answer');
+    expect(await log.read(A, 0, 10)).toEqual(Buffer.from('0123456789'));
+  });
+
+  it('go with their log', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const log = await openLog({ objects, objectBytes: 5 });
+    for (const batchId of [A, 'batch_b2']) await log.append(batchId, [Buffer.from('0123456789')]);
+    await log.drop(A);
+    expect([...objects.stored.keys()].map((name) => name.split('/')[0])).toEqual(['batch_b2']);
+  });
+
+  it('that fail are told as failures, and nothing is laid over them', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const log = await openLog({ objects, objectBytes: 5 });
+    vi.spyOn(objects, 'put').mockRejectedValueOnce(Object.assign(new Error('cut'), { code: 'ECONNRESET' }));
+    await expect(log.append(A, [Buffer.from('0123456789')])).rejects.toMatchObject({ code: 'ECONNRESET' });
+    expect(await log.append(A, [Buffer.from('0123456789')])).toEqual({ position: 10 });
+    expect(await log.read(A, 10, 10)).toEqual(Buffer.from('0123456789'));
+  });
+
+  it('of a process that died before it heard of them leave nothing behind', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const stored = Promise.withResolvers<void>();
+    const dying = await openLog({
+      objects: {
+        ...objects,
+        async put(name, parts) {
+          await objects.put(name, parts);
+          stored.resolve();
+          await new Promise(() => {});
+        },
+      },
+      objectBytes: 5,
+    });
+    void dying.append(A, [Buffer.from('0123456789')]);
+    await stored.promise;
+    const other = await openLog({ objects });
+    expect(objects.stored.size).toBe(1);
+    await other.drop(A);
+    expect(objects.stored.size).toBe(0);
+  });
+
+  it('that arrive only after the drop are removed an hour later, and so is all that was known of the log', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const frozen = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const late = await openLog({
+      objects: {
+        ...objects,
+        async put(name, parts) {
+          begun.resolve();
+          await frozen.promise;
+          await objects.put(name, parts);
+        },
+      },
+      objectBytes: 5,
+    });
+    const append = late.append(A, [Buffer.from('0123456789')]);
+    await begun.promise;
+    const other = await openLog({ objects });
+    await other.drop(A);
+    frozen.resolve();
+    await append;
+    await sweep(other);
+    await late.append(A, [Buffer.from('x')]);
+    await passAnHour();
+    await sweep(other);
+    expect(objects.stored.size).toBe(0);
+    expect(await postgres.query('select from result_logs where dropped_at is not null')).toEqual([]);
+    expect(await other.read(A, 0, 1)).toEqual(Buffer.from('x'));
+    expect(await piecesLeft()).toBe(1);
+  });
+
+  it('that cannot be removed now are removed by the next sweep', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const log = await openLog({ objects, objectBytes: 5 });
+    await log.append(A, [Buffer.from('0123456789')]);
+    vi.spyOn(objects, 'delete').mockRejectedValueOnce(new Error('no answer'));
+    await expect(log.drop(A)).rejects.toThrow('no answer');
+    await expect(log.read(A, 0, 1)).rejects.toThrow('there is no result log');
+    expect(await sweep(log)).toEqual([]);
+    expect(objects.stored.size).toBe(0);
+  });
+
+  it('cannot be read without the store in which they lie, and it is said why', async () => {
+    await clear();
+    const log = await openLog({ objects: memoryObjects(), objectBytes: 5 });
+    await log.append(A, [Buffer.from('0123456789')]);
+    const without = await openLog();
+    await expect(without.read(A, 0, 10)).rejects.toThrow(
+      'a store of objects, which the settings do not name',
+    );
+  });
+});
+
+describe('a result log that is dropped', () => {
+  it('is removed in steps, however much there is', async () => {
+    await clear();
+    const log = await openLog({ objects: memoryObjects(), objectBytes: 1000 });
+    for (let i = 0; i < 150; i++) await log.append(A, [randomBytes(i % 50 === 0 ? 1001 : 10)]);
+    await log.append('batch_b2', [Buffer.from('x')]);
+    await log.drop(A);
+    expect(await piecesLeft()).toBe(1 + 3);
+    await passAnHour();
+    await sweep(log);
+    expect(await piecesLeft()).toBe(1);
+  });
+
+  it('takes pieces with it that were on their way', async () => {
+    await clear();
+    const log = await openLog();
+    await log.append(A, [Buffer.from('x')]);
+    const [row] = await postgres.query<{ seq: string }>('select seq from result_logs');
+    await log.drop(A);
+    await postgres.query(`insert into result_pieces values (${row?.seq}, 100, 1, 'x')`);
+    await sweep(log);
+    expect(await piecesLeft()).toBe(0);
+    expect(await postgres.query('select from result_logs')).toHaveLength(1);
+    await passAnHour();
+    await sweep(log);
+    expect(await postgres.query('select from result_logs')).toEqual([]);
+  });
+});
+
+describe('the slots of a result log', () => {
+  it('are followed by another one when they are full', async () => {
+    await clear();
+    const { db, close } = await openDatabase();
+    onTestFinished(close);
+    const slots = createResultSlots(db);
+    const at = async (length: number) => (await slots.take(A, length)).position;
+    expect([await at(SLOT_BYTES - 5), await at(5), await at(1), await at(1)]).toEqual([
+      0,
+      SLOT_BYTES - 5,
+      SLOT_BYTES,
+      SLOT_BYTES + 1,
+    ]);
+  });
+
+  it('are 8,191 at the most, and it is said that there are no more', async () => {
+    await clear();
+    const [one, other, third] = [await openLog(), await openLog(), await openLog()];
+    await one.append(A, [Buffer.from('x')]);
+    await postgres.query('update result_logs set slots = 8190');
+    const { position } = await other.append(A, [Buffer.from('last')]);
+    expect(Number.isSafeInteger(position + SLOT_BYTES)).toBe(true);
+    expect(await one.read(A, position, 4)).toEqual(Buffer.from('last'));
+    await expect(third.append(A, [Buffer.from('x')])).rejects.toThrow(/no slot left: 8191 processes/);
+  });
+
+  it('are taken once for appends that come at once', async () => {
+    await clear();
+    const log = await openLog();
+    const appended = await Promise.all(Array.from({ length: 20 }, () => log.append(A, [Buffer.from('abc')])));
+    expect(appended.map(({ position }) => position)).toEqual(Array.from({ length: 20 }, (_, i) => i * 3));
+    expect(await postgres.query('select slots from result_logs')).toEqual([{ slots: 1 }]);
+  });
+});
+
+describe('a database that answers commits before they are durable', () => {
+  it('is refused, and it is said what to set', async () => {
+    await postgres.query('alter role postgres set synchronous_commit = off');
+    onTestFinished(async () => void (await postgres.query('alter role postgres reset synchronous_commit')));
+    await expect(openDatabase()).rejects.toThrow(/synchronous_commit = off/);
+  });
+});
