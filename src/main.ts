@@ -22,7 +22,12 @@ function readDotEnv(): NodeJS.Dict<string> {
 
 function readConfig(): Config {
   try {
-    return loadConfig({ ...readDotEnv(), ...process.env });
+    const env = { ...readDotEnv(), ...process.env };
+    // What AWS's own libraries read is in no Config: they look into the environment themselves.
+    for (const [name, value] of Object.entries(env)) {
+      if (name.startsWith('AWS_') && value) process.env[name] = value;
+    }
+    return loadConfig(env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);

@@ -8,7 +8,7 @@ import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/inde
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { EngineSettings, Store, Upstream } from './engine/index.ts';
+import type { BlobStore, EngineSettings, Store, Upstream } from './engine/index.ts';
 import { buildApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
 
@@ -85,7 +85,7 @@ async function openParts(
 ) {
   const store = await openStore(config, folder, log);
   opened.push(() => store.close());
-  const blobs = await createDiskBlobStore({ folder });
+  const blobs = await openBlobs(config, folder, opened);
   const results = await createDiskResultLog({ folder });
   opened.push(() => results.close());
   const upstream = openUpstream(config);
@@ -106,6 +106,20 @@ async function openStore(config: Config, folder: DataFolder, log: Logger): Promi
     maxConnections: config.DATABASE_CONNECTIONS,
     onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
   });
+}
+
+async function openBlobs(
+  config: Config,
+  folder: DataFolder,
+  opened: (() => Promise<unknown>)[],
+): Promise<BlobStore> {
+  if (config.BLOB_URL === null) return await createDiskBlobStore({ folder });
+  const { createS3BlobStore, openBucket } = await import('./adapters/s3/index.ts');
+  const bucket = await openBucket(config.BLOB_URL).catch((cause: Error) => {
+    throw new Error(`BLOB_URL: the bucket cannot be used: ${cause.message}`, { cause });
+  });
+  opened.push(async () => bucket.close());
+  return createS3BlobStore({ bucket });
 }
 
 function openUpstream(config: Config): Upstream {
