@@ -57,8 +57,8 @@ module.exports = {
       name: 'only-main-sees-everything',
       comment: 'Composition happens in one place; nothing may import the composition root.',
       severity: 'error',
-      from: { path: '^src/', pathNot: '^src/(main|service)\\.ts$' },
-      to: { path: '^src/(main|service|config)\\.ts$' },
+      from: { path: '^src/', pathNot: '^src/(main|service|storage)\\.ts$' },
+      to: { path: '^src/(main|service|storage|config)\\.ts$' },
     },
     {
       name: 'no-circles',

@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config';
 export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
+    globalSetup: ['test/helpers/global-setup.ts'],
     // Native modules (better-sqlite3) are safe in worker threads only when no two threads load them
     // with different Node versions; separate processes are simpler and isolate crashes.
     pool: 'forks',

@@ -43,7 +43,13 @@ const variables = {
 };
 
 /** Variables that may also be given as `<NAME>_FILE`, the path of a file that holds the value. */
-const SECRETS = ['DATABASE_URL', 'UPSTREAM_API_KEY', 'API_KEYS', 'WEBHOOK_SIGNING_SECRET'] as const;
+const SECRETS = [
+  'DATABASE_URL',
+  'BLOB_URL',
+  'UPSTREAM_API_KEY',
+  'API_KEYS',
+  'WEBHOOK_SIGNING_SECRET',
+] as const;
 
 const schema = z.object(variables);
 
@@ -232,8 +238,33 @@ function postgresUrl() {
   }, 'must look like postgres://user:password@host:5432/database');
 }
 
+/** Buckets as the strictest and the most lenient servers name them. */
+const BUCKET = /^[A-Za-z0-9][\w.-]{2,254}$/;
+const PREFIX_PART = /^(?!\.{1,2}$)[\w.=-]+$/;
+const ADDRESSING_STYLES = ['path', 'virtual'] as const;
+
+/** Where blobs are kept; `addressingStyle` undefined: as the server's address suggests. */
+export interface BlobUrl {
+  readonly bucket: string;
+  /** Without slashes around it; may be ''. */
+  readonly prefix: string;
+  readonly addressingStyle?: (typeof ADDRESSING_STYLES)[number] | undefined;
+}
+
 function s3Url() {
-  return z.string().regex(/^s3:\/\/[^/?#@]+(\/[^?#]*)?$/, 'must look like s3://bucket/prefix');
+  return z.string().transform((value, context): BlobUrl => {
+    const [, bucket = '', path = '', query = ''] =
+      /^s3:\/\/([^/?]+)(?:\/([^?]*?)\/?)?(?:\?(.*))?$/.exec(value) ?? [];
+    const addressingStyle = ADDRESSING_STYLES.find((style) => query === `addressing_style=${style}`);
+    const isPrefix = path === '' || path.split('/').every((part) => PREFIX_PART.test(part));
+    if (BUCKET.test(bucket) && isPrefix && (query === '' || addressingStyle !== undefined)) {
+      return { bucket, prefix: path, addressingStyle };
+    }
+    const message =
+      'must look like s3://bucket or s3://bucket/prefix (and may end in ?addressing_style=path or =virtual)';
+    context.addIssue({ code: 'custom', message });
+    return z.NEVER;
+  });
 }
 
 function endpoint() {

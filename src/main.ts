@@ -22,7 +22,12 @@ function readDotEnv(): NodeJS.Dict<string> {
 
 function readConfig(): Config {
   try {
-    return loadConfig({ ...readDotEnv(), ...process.env });
+    const env = { ...readDotEnv(), ...process.env };
+    // What AWS's own libraries read is in no Config: they look into the environment themselves.
+    for (const [name, value] of Object.entries(env)) {
+      if (name.startsWith('AWS_') && value) process.env[name] = value;
+    }
+    return loadConfig(env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     process.stderr.write(`${error.message}\n`);
@@ -32,7 +37,7 @@ function readConfig(): Config {
 
 /** What an operator should know at the start, because it is not what production looks like. */
 function announce(config: Config, service: Service, log: Logger): void {
-  log.info({ url: service.url, role: config.ROLE, dataDir: config.DATA_DIR }, 'ready');
+  log.info({ url: service.url, role: config.ROLE }, 'ready');
   if (config.UPSTREAM_BASE_URL === null) {
     log.warn({}, "no UPSTREAM_BASE_URL is set: only the built-in model 'echo' answers");
   }

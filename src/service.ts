@@ -1,22 +1,15 @@
 /** The composition root: settings → adapters → engine → worker → HTTP, and their ordered end. */
 import type { Logger } from 'pino';
-import {
-  createDiskBlobStore,
-  createDiskResultLog,
-  databaseMark,
-  openDataFolder,
-} from './adapters/disk/index.ts';
-import type { DataFolder } from './adapters/disk/index.ts';
-import type { Database, ResultObjects } from './adapters/postgres/index.ts';
-import { openSqliteStore } from './adapters/sqlite/index.ts';
 import { createTokenCounter } from './adapters/tokens/index.ts';
 import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/index.ts';
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { Engine, EngineSettings, ResultLog, Store, Upstream } from './engine/index.ts';
+import type { EngineSettings, Upstream } from './engine/index.ts';
 import { buildApp, buildHealthApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
+import { openStorage } from './storage.ts';
+import type { Opened } from './storage.ts';
 import type { Worker } from './worker/index.ts';
 
 export interface Service {
@@ -28,8 +21,7 @@ export interface Service {
 
 /** Starts the service and resolves when it listens and its worker runs. Rejects, with everything closed again, where it cannot. */
 export async function startService(config: Config, log: Logger): Promise<Service> {
-  /** What to close, the last opened first. */
-  const opened: (() => Promise<unknown>)[] = [];
+  const opened: Opened = [];
   const closeAll = async (): Promise<void> => {
     for (const close of opened.splice(0).toReversed()) await close();
   };
@@ -44,12 +36,11 @@ export async function startService(config: Config, log: Logger): Promise<Service
 async function open(
   config: Config,
   log: Logger,
-  opened: (() => Promise<unknown>)[],
+  opened: Opened,
   closeAll: () => Promise<void>,
 ): Promise<Service> {
-  const folder = await openDataFolder({ path: config.DATA_DIR });
-  opened.push(() => folder.close());
-  const parts = await openParts(config, folder, log, opened);
+  const { listen, ...storage } = await openStorage(config, log, opened);
+  const parts = { ...storage, ...openRest(config, opened) };
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
   const worker =
     config.ROLE === 'api' ? noWorker : createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
@@ -69,7 +60,7 @@ async function open(
   const url = await app.listen({ host: config.HOST, port: config.PORT });
   await worker.start();
   opened.push(() => worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS }));
-  const hints = config.ROLE === 'api' ? null : await openHints(config, engine, log);
+  const hints = config.ROLE === 'api' ? null : listen?.(engine.context.wake);
   ready = true;
 
   async function stop(): Promise<void> {
@@ -88,89 +79,18 @@ async function open(
   return { url, stop };
 }
 
-async function openParts(
-  config: Config,
-  folder: DataFolder,
-  log: Logger,
-  opened: (() => Promise<unknown>)[],
-) {
-  const { store, db } = await openStore(config, folder, log);
-  opened.push(() => store.close());
-  const blobs = await createDiskBlobStore({ folder });
-  const results = await openResults({ folder, db, objects: null });
-  opened.push(() => results.close());
+function openRest(config: Config, opened: Opened) {
   const upstream = openUpstream(config);
   opened.push(() => upstream.close());
   const webhooks = createWebhookSender({ allowPrivate: config.WEBHOOK_ALLOW_PRIVATE });
   opened.push(() => webhooks.close());
   const tokens = createTokenCounter({ clock: systemClock });
   opened.push(() => tokens.close());
-  return { store, blobs, results, upstream, webhooks, tokens };
+  return { upstream, webhooks, tokens };
 }
 
 /** The worker of a process that has none. */
 const noWorker: Worker = { start: async () => {}, stop: async () => {} };
-
-/** Where other processes may create batches, hears of it at once. */
-async function openHints(config: Config, engine: Engine, log: Logger) {
-  if (config.DATABASE_URL === null || config.BLOB_URL === null) return null;
-  const { listenForHints } = await import('./adapters/postgres/index.ts');
-  return listenForHints({
-    url: config.DATABASE_URL,
-    onHint: engine.context.wake,
-    onLost: (error) =>
-      log.warn(
-        { err: error },
-        'the connection that hears of new batches was lost; they are found all the same',
-      ),
-  });
-}
-
-/** `db`: the database itself, where there is more in it than the store. */
-async function openStore(
-  config: Config,
-  folder: DataFolder,
-  log: Logger,
-): Promise<{ readonly store: Store; readonly db: Database | null }> {
-  const mark = databaseMark(folder);
-  if (config.DATABASE_URL === null) {
-    if ((await mark.read()) !== null) {
-      throw new Error(
-        `The files in the data folder ${folder.path} belong to a PostgreSQL database: set DATABASE_URL, or another DATA_DIR.`,
-      );
-    }
-    return { store: openSqliteStore({ path: folder.databasePath }), db: null };
-  }
-  if (config.BLOB_URL === null && (await mark.read()) === null && (await mark.hasOwnDatabase())) {
-    throw new Error(
-      `The data folder ${folder.path} has a SQLite database, to which its files belong: with DATABASE_URL set another DATA_DIR.`,
-    );
-  }
-  // Its driver takes some time to load, which most starts need not wait for.
-  const { openPostgres } = await import('./adapters/postgres/index.ts');
-  return await openPostgres({
-    url: config.DATABASE_URL,
-    maxConnections: config.DATABASE_CONNECTIONS,
-    files:
-      config.BLOB_URL === null
-        ? { place: 'a data folder', mark }
-        : { place: config.BLOB_URL.replace(/\/+$/, ''), mark: null },
-    onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
-  });
-}
-
-/** Where nothing else is on this machine's disk, result lines are not either: any process may append and read. */
-async function openResults(options: {
-  readonly folder: DataFolder;
-  readonly db: Database | null;
-  /** A store of objects that all processes share. */
-  readonly objects: ResultObjects | null;
-}): Promise<ResultLog> {
-  const { folder, db, objects } = options;
-  if (db === null || objects === null) return await createDiskResultLog({ folder });
-  const { createPostgresResultLog } = await import('./adapters/postgres/index.ts');
-  return createPostgresResultLog({ db, objects });
-}
 
 function openUpstream(config: Config): Upstream {
   if (config.UPSTREAM_BASE_URL === null) return createEchoUpstream();

@@ -131,6 +131,19 @@ describe('a variable', () => {
     [{ DATA_DIR: '/var/lib/x' }, 'DATA_DIR', '/var/lib/x'],
     [{ DATABASE_URL: 'postgres://u:p@h:5432/d' }, 'DATABASE_URL', 'postgres://u:p@h:5432/d'],
     [{ DATABASE_URL: 'postgresql:///d' }, 'DATABASE_URL', 'postgresql:///d'],
+    [{ BLOB_URL: 's3://bucket' }, 'BLOB_URL', { bucket: 'bucket', prefix: '' }],
+    [{ BLOB_URL: 's3://my.bucket-1/' }, 'BLOB_URL', { bucket: 'my.bucket-1', prefix: '' }],
+    [{ BLOB_URL: 's3://Bucket_1/a/b.c/' }, 'BLOB_URL', { bucket: 'Bucket_1', prefix: 'a/b.c' }],
+    [
+      { BLOB_URL: 's3://bucket/p?addressing_style=virtual' },
+      'BLOB_URL',
+      { bucket: 'bucket', prefix: 'p', addressingStyle: 'virtual' },
+    ],
+    [
+      { BLOB_URL: 's3://bucket?addressing_style=path' },
+      'BLOB_URL',
+      { bucket: 'bucket', prefix: '', addressingStyle: 'path' },
+    ],
     [{ DATABASE_CONNECTIONS: '2' }, 'DATABASE_CONNECTIONS', 2],
     [{ BLOB_URL: 's3://bucket/a/b' }, 'BLOB_URL', 's3://bucket/a/b'],
     [{ ROLE: 'all' }, 'ROLE', 'all'],
@@ -189,6 +202,25 @@ describe('a variable', () => {
     ['PORT', '65536', 'must be between 0 and 65535'],
     ['DATABASE_URL', 'mysql://h/d', 'must look like postgres://user:password@host:5432/database'],
     ['DATABASE_URL', 'h:5432', 'must look like postgres://user:password@host:5432/database'],
+    ...[
+      'bucket/prefix',
+      'https://bucket/prefix',
+      's3:bucket',
+      's3://',
+      's3://b/p',
+      's3://key:secret@bucket/p',
+      's3://bucket:80/p',
+      's3://bucket//p',
+      's3://bucket/p//q',
+      's3://bucket/../q',
+      's3://bucket/a b',
+      's3://bucket/p?addressing_style=any',
+      's3://bucket/p#q',
+    ].map((value): [string, string, string] => [
+      'BLOB_URL',
+      value,
+      'must look like s3://bucket or s3://bucket/prefix (and may end in ?addressing_style=path or =virtual)',
+    ]),
     ['DATABASE_CONNECTIONS', '1', 'must be between 2 and 1000'],
     ['BLOB_URL', 'https://bucket/x', 'must look like s3://bucket/prefix'],
     ['UPSTREAM_BASE_URL', 'localhost:11434', 'must be an http or https URL'],
@@ -308,10 +340,17 @@ describe('a secret in a file', () => {
     return path;
   }
 
-  it.each<['API_KEYS' | 'DATABASE_URL' | 'UPSTREAM_API_KEY' | 'WEBHOOK_SIGNING_SECRET', string, unknown]>([
+  it.each<
+    [
+      'API_KEYS' | 'BLOB_URL' | 'DATABASE_URL' | 'UPSTREAM_API_KEY' | 'WEBHOOK_SIGNING_SECRET',
+      string,
+      unknown,
+    ]
+  >([
     ['API_KEYS', 'one,two\n', ['one', 'two']],
     ['UPSTREAM_API_KEY', ' sk-1\n', 'sk-1'],
     ['DATABASE_URL', 'postgres://h/d\n', 'postgres://h/d'],
+    ['BLOB_URL', 's3://b2/p\n', { bucket: 'b2', prefix: 'p' }],
     ['WEBHOOK_SIGNING_SECRET', `${WHSEC}\n`, WHSEC],
   ])('is read for %s, without the blanks around it', (name, content, expected) => {
     expect(loadConfig({ [`${name}_FILE`]: secretFile(content) })[name]).toEqual(expected);
@@ -376,7 +415,13 @@ describe('.env.example', () => {
   });
 
   it('names the variables that may come from a file', () => {
-    for (const name of ['API_KEYS', 'DATABASE_URL', 'UPSTREAM_API_KEY', 'WEBHOOK_SIGNING_SECRET']) {
+    for (const name of [
+      'API_KEYS',
+      'BLOB_URL',
+      'DATABASE_URL',
+      'UPSTREAM_API_KEY',
+      'WEBHOOK_SIGNING_SECRET',
+    ]) {
       expect(text).toContain(`${name}_FILE`);
     }
   });

@@ -51,6 +51,8 @@ export async function removeExpiredUploads(ctx: EngineContext, signal: AbortSign
 /** What a sweep removed. */
 export interface SweepResult {
   readonly blobs: number;
+  /** What writers of blobs left. */
+  readonly abandoned: number;
   readonly logs: number;
   readonly events: number;
   /** Idempotency keys. */
@@ -67,6 +69,8 @@ export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): P
     signal.throwIfAborted();
     if (!(await ctx.store.blobInUse(key)) && (await removeUnusedBlob(ctx, key))) blobs++;
   }
+  signal.throwIfAborted();
+  const abandoned = await ctx.blobs.removeAbandoned();
   let logs = 0;
   for await (const batchId of ctx.results.list()) {
     signal.throwIfAborted();
@@ -76,5 +80,5 @@ export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): P
   }
   const events = await ctx.store.purgeEvents(ctx.clock.now() - EVENT_RETENTION_MS);
   const keys = await ctx.store.forgetSubmissions(forgottenUntil(ctx.clock.now()));
-  return { blobs, logs, events, keys };
+  return { blobs, abandoned, logs, events, keys };
 }

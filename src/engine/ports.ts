@@ -49,6 +49,11 @@ export interface BlobStore {
    * any ever will.
    */
   list(): AsyncIterable<string>;
+  /**
+   * Removes what writers left who are gone, as far as it was not removed at creation; answers how much. In a store that processes
+   * share, what is old enough that no writer goes on with it.
+   */
+  removeAbandoned(): Promise<number>;
 }
 
 /** One append-only log of finished result lines for each batch. */

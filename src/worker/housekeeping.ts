@@ -37,7 +37,8 @@ export function createHousekeeping(ctx: EngineContext): Housekeeping {
 
   async function sweep(signal: AbortSignal): Promise<void> {
     const swept = await sweepLeftovers(ctx, signal);
-    if (swept.blobs + swept.logs + swept.events > 0) ctx.log.info(swept, 'leftovers removed');
+    if (swept.blobs + swept.abandoned + swept.logs + swept.events > 0)
+      ctx.log.info(swept, 'leftovers removed');
   }
 
   return {

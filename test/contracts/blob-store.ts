@@ -51,30 +51,38 @@ function blobTest(open: OpenBlobStore) {
 
 type BlobIt = ReturnType<typeof blobTest>;
 
-/** What every BlobStore must do. */
-export function describeBlobStoreContract(name: string, open: OpenBlobStore): void {
+/** What every BlobStore must do. `sharesKeys`: equal blobs share a key, which only a store that one process owns may do. */
+export function describeBlobStoreContract(
+  name: string,
+  open: OpenBlobStore,
+  { sharesKeys = true }: { readonly sharesKeys?: boolean } = {},
+): void {
   const it = blobTest(open);
   describe(`${name} keeps the contract of a BlobStore`, () => {
-    describeWriting(it);
+    describeWriting(it, (bytes) => (sharesKeys ? sha256Of(bytes) : ANY_KEY));
+    if (sharesKeys) describeSharing(it);
+    else describeNotSharing(it);
     describeDiscarding(it);
     describeReading(it);
     describeRemoving(it);
   });
 }
 
-function describeWriting(it: BlobIt): void {
-  it('answers the hash and length of what was written, in whatever pieces', async ({ blobs }) => {
+const ANY_KEY = expect.stringMatching(/^[0-9a-f]{64}$/) as string;
+
+function describeWriting(it: BlobIt, keyOf: (bytes: Uint8Array) => string): void {
+  it('answers the key and length of what was written, in whatever pieces', async ({ blobs }) => {
     const bytes = randomBytes(3 * MB + 17);
     const ends = [0, 200_000, 400_000, 400_001, 400_001, 2 * MB, 2 * MB + 300_000, bytes.length];
     const pieces = ends.map((end, i) => bytes.subarray(ends[i - 1] ?? 0, end));
     const ref = await put(blobs, ...pieces);
-    expect(ref).toEqual({ key: sha256Of(bytes), bytes: bytes.length });
+    expect(ref).toEqual({ key: keyOf(bytes), bytes: bytes.length });
     expect((await collect(blobs.read(ref.key))).equals(bytes)).toBe(true);
   });
 
   it('stores a blob of no bytes', async ({ blobs }) => {
     const ref = await put(blobs);
-    expect(ref).toEqual({ key: sha256Of(Buffer.alloc(0)), bytes: 0 });
+    expect(ref).toEqual({ key: keyOf(Buffer.alloc(0)), bytes: 0 });
     expect(await Array.fromAsync(blobs.read(ref.key))).toEqual([]);
     expect(await blobs.readRange(ref.key, 0, 0)).toEqual(Buffer.alloc(0));
   });
@@ -105,6 +113,19 @@ function describeWriting(it: BlobIt): void {
     expect(await listed(blobs)).toEqual([key]);
   });
 
+  it('refuses steps out of their order', async ({ blobs }) => {
+    const writer = await writeAll(blobs, [Buffer.from('x')]);
+    await expect(writer.publish()).rejects.toThrow(/is open/);
+    const { key } = await writer.seal();
+    await expect(writer.write(Buffer.from('y'))).rejects.toThrow(/is sealed/);
+    await expect(writer.seal()).rejects.toThrow(/is sealed/);
+    await writer.publish();
+    await expect(writer.publish()).rejects.toThrow(/is published/);
+    expect(await listed(blobs)).toEqual([key]);
+  });
+}
+
+function describeSharing(it: BlobIt): void {
   it('stores equal content once, however often it is published', async ({ blobs }) => {
     const first = await put(blobs, Buffer.from('same'));
     const second = await put(blobs, Buffer.from('sa'), Buffer.from('me'));
@@ -120,16 +141,18 @@ function describeWriting(it: BlobIt): void {
     expect(await listed(blobs)).toEqual([sha256Of(bytes)]);
     expect((await collect(blobs.read(sha256Of(bytes)))).equals(bytes)).toBe(true);
   });
+}
 
-  it('refuses steps out of their order', async ({ blobs }) => {
-    const writer = await writeAll(blobs, [Buffer.from('x')]);
-    await expect(writer.publish()).rejects.toThrow(/is open/);
-    await writer.seal();
-    await expect(writer.write(Buffer.from('y'))).rejects.toThrow(/is sealed/);
-    await expect(writer.seal()).rejects.toThrow(/is sealed/);
-    await writer.publish();
-    await expect(writer.publish()).rejects.toThrow(/is published/);
-    expect(await listed(blobs)).toEqual([sha256Of(Buffer.from('x'))]);
+function describeNotSharing(it: BlobIt): void {
+  it('gives equal content a key of its own each time, so that whoever deletes one leaves the others', async ({
+    blobs,
+  }) => {
+    const refs = await Promise.all(Array.from({ length: 8 }, () => put(blobs, Buffer.from('same'))));
+    const keys = refs.map((ref) => ref.key);
+    expect(new Set(keys).size).toBe(8);
+    expect(await listed(blobs)).toEqual(keys.toSorted());
+    await blobs.delete(keys.pop() as string);
+    for (const key of keys) expect(await collect(blobs.read(key))).toEqual(Buffer.from('same'));
   });
 }
 
@@ -164,11 +187,13 @@ function describeDiscarding(it: BlobIt): void {
     await equal.seal();
     await equal.discard();
     const late = await writeAll(blobs, [Buffer.from('kept')]);
-    await late.seal();
+    const { key: lateKey } = await late.seal();
     const publish = late.publish();
     await late.discard();
     await publish;
+    await late.discard();
     expect(await collect(blobs.read(key))).toEqual(Buffer.from('kept'));
+    expect(await collect(blobs.read(lateKey))).toEqual(Buffer.from('kept'));
   });
 }
 
@@ -235,8 +260,7 @@ function describeReading(it: BlobIt): void {
     expect([total, bytes]).toEqual([20 * MB, 20 * MB]);
     expect(buffers).toBeLessThanOrEqual(640);
     expect(largest).toBeLessThanOrEqual(64 * 1024);
-    expect(key).toBe(written.digest('hex'));
-    expect(key).toBe(read.digest('hex'));
+    expect(read.digest('hex')).toBe(written.digest('hex'));
   });
 
   it('hands out buffers that the reader may keep and change', async ({ blobs }) => {
@@ -277,8 +301,8 @@ function describeRemoving(it: BlobIt): void {
     await blobs.delete(MISSING);
     await expect(blobs.readRange(key, 0, 1)).rejects.toThrow(BlobMissingError);
     expect(await listed(blobs)).toEqual([kept.key]);
-    expect(await put(blobs, Buffer.from('gone'))).toEqual({ key, bytes: 4 });
-    expect(await blobs.readRange(key, 0, 4)).toEqual(Buffer.from('gone'));
+    const again = await put(blobs, Buffer.from('gone'));
+    expect(await blobs.readRange(again.key, 0, 4)).toEqual(Buffer.from('gone'));
   });
 
   it('never passes a part of a blob off as the whole when it is deleted during reads', async ({ blobs }) => {

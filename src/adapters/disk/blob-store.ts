@@ -35,6 +35,8 @@ export async function createDiskBlobStore({ folder }: { readonly folder: DataFol
       await rm(blobPath(paths.blobs, key), { force: true });
     },
     list: () => listBlobs(paths.blobs),
+    // Done at creation: no other process has the folder.
+    removeAbandoned: async () => 0,
   };
 }
 

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { open, rename, rm } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { join } from 'node:path';
+import { BlobSteps } from '../../engine/files/blob-steps.ts';
 import type { BlobRef } from '../../engine/files/file.ts';
 import type { BlobWriter } from '../../engine/ports.ts';
 import { FILE_MODE, syncFolder, writeFully } from './io.ts';
@@ -18,15 +19,12 @@ const LARGE_BYTES = 128 * 1024;
 /** So many bytes are synced while more are written, so that the end of a large blob need not wait for all of them. */
 const SYNC_BYTES = 16 * 1024 * 1024;
 
-type State = 'open' | 'sealed' | 'published' | 'failed' | 'discarded';
-
 /** Begins a blob in a temporary file. */
 export async function openBlobWriter(paths: DataPaths): Promise<BlobWriter> {
   const tmpPath = join(paths.tmp, randomUUID());
   return new DiskBlobWriter(paths.blobs, tmpPath, await open(tmpPath, 'wx', FILE_MODE));
 }
 
-/** Steps run one after another in the order of the calls, so that `discard` is safe while another step runs. */
 class DiskBlobWriter implements BlobWriter {
   readonly #blobs: string;
   readonly #tmpPath: string;
@@ -40,8 +38,7 @@ class DiskBlobWriter implements BlobWriter {
   #syncing: Promise<void> | null = null;
   #unsynced = 0;
   #key = '';
-  #state: State = 'open';
-  #lastStep: Promise<unknown> = Promise.resolve();
+  readonly #steps = new BlobSteps();
 
   constructor(blobs: string, tmpPath: string, handle: FileHandle) {
     this.#blobs = blobs;
@@ -50,7 +47,7 @@ class DiskBlobWriter implements BlobWriter {
   }
 
   write(bytes: Uint8Array): Promise<void> {
-    return this.#step('open', 'open', async () => {
+    return this.#steps.step('open', 'open', async () => {
       if (this.#filled === 0 && bytes.length >= LARGE_BYTES) return await this.#append(bytes);
       let taken = 0;
       while (taken < bytes.length) {
@@ -64,7 +61,7 @@ class DiskBlobWriter implements BlobWriter {
   }
 
   seal(): Promise<BlobRef> {
-    return this.#step('open', 'sealed', async () => {
+    return this.#steps.step('open', 'sealed', async () => {
       await this.#flush();
       this.#block = Buffer.alloc(0);
       await this.#syncing;
@@ -76,15 +73,14 @@ class DiskBlobWriter implements BlobWriter {
   }
 
   publish(): Promise<void> {
-    return this.#step('sealed', 'published', async () => {
+    return this.#steps.step('sealed', 'published', async () => {
       await rename(this.#tmpPath, blobPath(this.#blobs, this.#key));
       await syncFolder(shardPath(this.#blobs, this.#key));
     });
   }
 
   discard(): Promise<void> {
-    return this.#enqueue(async () => {
-      this.#state = 'discarded';
+    return this.#steps.discard(async () => {
       // Only the temporary file: a published blob, even where its folder could not be synced, may be the content
       // of another file too.
       try {
@@ -118,22 +114,5 @@ class DiskBlobWriter implements BlobWriter {
     this.#syncing = this.#handle.datasync();
     // It reaches whoever awaits it next.
     this.#syncing.catch(() => {});
-  }
-
-  /** Leads from one state to the next. Where `work` fails, only `discard` is possible. */
-  #step<T>(from: State, to: State, work: () => Promise<T>): Promise<T> {
-    return this.#enqueue(async () => {
-      if (this.#state !== from) throw new Error(`The blob is ${this.#state}; for this it must be ${from}.`);
-      this.#state = 'failed';
-      const result = await work();
-      this.#state = to;
-      return result;
-    });
-  }
-
-  #enqueue<T>(step: () => Promise<T>): Promise<T> {
-    const done = this.#lastStep.then(step, step);
-    this.#lastStep = done;
-    return done;
   }
 }

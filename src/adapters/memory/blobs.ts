@@ -32,6 +32,7 @@ export function createMemoryBlobStore(): BlobStore {
     async *list() {
       yield* blobs.keys();
     },
+    removeAbandoned: async () => 0,
   };
 }
 

@@ -8,8 +8,9 @@ export type FilePurpose = UploadPurpose | 'batch_output';
 /** The bytes of a file. */
 export interface BlobRef {
   /**
-   * By which the blob store knows them: begins with their SHA-256, 64 lower-case hex digits. A store that one process owns
-   * keeps equal bytes once, under one key; in one that many processes share no key is ever used twice (ports.ts says why).
+   * By which the blob store knows them, 64 lower-case hex digits; no other bytes ever have it. A store that one process owns
+   * keeps equal bytes once, under their SHA-256; in one that many processes share no key is ever used twice (ports.ts says why), and
+   * it is random.
    */
   readonly key: string;
   readonly bytes: number;

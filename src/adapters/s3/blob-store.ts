@@ -1,0 +1,70 @@
+import type { BlobStore } from '../../engine/ports.ts';
+import { createBlobWriter } from './blob-writer.ts';
+import type { Bucket } from './bucket.ts';
+import { blobName, blobOfName, BLOBS } from './names.ts';
+import { openObject, readObject } from './object-reader.ts';
+import { PartGate } from './part-gate.ts';
+
+/** Blobs are streamed in buffers of this size. */
+const READ_BYTES = 64 * 1024;
+const PART_BYTES = 8 * 1024 * 1024;
+/** Parts in flight of all blobs together: each of them is held in memory. */
+const PARTS_IN_FLIGHT = 16;
+const DAY_MS = 24 * 3_600_000;
+
+export interface S3BlobStoreOptions {
+  readonly bucket: Bucket;
+  /** Blobs of up to so many bytes (at least 5 MiB; default 8 MiB) are held until they are published and put at once; larger ones go in parts of that size. */
+  readonly partBytes?: number | undefined;
+  /** A blob must be published in this time, or is abandoned; milliseconds, default 24 hours. */
+  readonly writeMs?: number | undefined;
+  /**
+   * How old a blob must be to be listed; milliseconds. Default: `writeMs` and 24 hours, for its age may count from when it was
+   * begun, and its row may come some time after it was published.
+   */
+  readonly listedAfterMs?: number | undefined;
+}
+
+/**
+ * Blobs as objects of random names, which any number of processes may share. A blob is there from one request on: a single put,
+ * or the completion of a multipart upload.
+ */
+export function createS3BlobStore(options: S3BlobStoreOptions): BlobStore {
+  const { bucket, partBytes = PART_BYTES, writeMs = DAY_MS, listedAfterMs = writeMs + DAY_MS } = options;
+  const gate = new PartGate(PARTS_IN_FLIGHT);
+  const refOf = (key: string) => ({ bucket, name: blobName(key), label: key });
+
+  return {
+    create: async () => createBlobWriter({ bucket, gate, partBytes, lifeMs: writeMs }),
+    async *read(key, range) {
+      const reader = await openObject(refOf(key), range);
+      try {
+        while (reader.left > 0) {
+          // A new one each time, for the consumer may keep it.
+          const buffer = Buffer.allocUnsafeSlow(Math.min(READ_BYTES, reader.left));
+          await reader.fill(buffer);
+          yield buffer;
+        }
+      } finally {
+        reader.close();
+      }
+    },
+    readRange: async (key, start, length) => await readObject(refOf(key), start, length),
+    delete: async (key) => await bucket.delete([blobName(key)]),
+    async *list() {
+      for await (const { name, ageMs } of bucket.list(BLOBS)) {
+        const key = blobOfName(name);
+        if (key !== null && ageMs >= listedAfterMs) yield key;
+      }
+    },
+    async removeAbandoned() {
+      let removed = 0;
+      for await (const { name, uploadId, ageMs } of bucket.listUploads(BLOBS)) {
+        if (ageMs < writeMs) continue;
+        await bucket.abortUpload(name, uploadId);
+        removed++;
+      }
+      return removed;
+    },
+  };
+}

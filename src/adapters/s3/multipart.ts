@@ -1,0 +1,77 @@
+import type { Bucket, StoredPart } from './bucket.ts';
+import type { PartGate } from './part-gate.ts';
+
+/** Parts of one object that are sent at the same time. */
+const PARTS_IN_FLIGHT = 3;
+
+/**
+ * One object in parts, which nobody can see before it is completed. Each part is held until it is sent. The calls are made one
+ * after another.
+ */
+export class MultipartUpload {
+  readonly #bucket: Bucket;
+  readonly #gate: PartGate;
+  readonly #name: string;
+  #uploadId: string | null = null;
+  #parts: StoredPart[] = [];
+  #begun = 0;
+  readonly #inFlight = new Set<Promise<void>>();
+  /** Of the first part that failed. */
+  #failure: { readonly error: unknown } | null = null;
+
+  constructor(bucket: Bucket, gate: PartGate, name: string) {
+    this.#bucket = bucket;
+    this.#gate = gate;
+    this.#name = name;
+  }
+
+  /** Begins to send the next part; resolves when another one may be given. Its bytes must not change any more. */
+  async add(part: Uint8Array): Promise<void> {
+    this.#uploadId ??= await this.#bucket.beginUpload(this.#name);
+    while (this.#inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(this.#inFlight);
+    this.#throwFailure();
+    const sending = this.#send(this.#uploadId, ++this.#begun, part);
+    this.#inFlight.add(sending);
+    void sending.then(() => this.#inFlight.delete(sending));
+  }
+
+  /** Resolves when the store has all parts. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#inFlight);
+    this.#throwFailure();
+  }
+
+  /** Makes the settled parts an object of `bytes` bytes. */
+  async complete(bytes: number): Promise<void> {
+    const parts = this.#parts.toSorted((one, other) => one.PartNumber - other.PartNumber);
+    const end = await this.#bucket.completeUpload(this.#name, this.#uploadId as string, parts);
+    // Completed by a request whose answer was lost? Nobody else makes an object of this name.
+    if (end === 'missing' && (await this.#bucket.size(this.#name)) !== bytes) {
+      throw Object.assign(new Error('the multipart upload of a blob was removed before it was completed'), {
+        code: 'ES3NOSUCHUPLOAD',
+      });
+    }
+  }
+
+  /** Removes all parts. Safe at any time, and twice. */
+  async abort(): Promise<void> {
+    // Parts that arrive after it would stay.
+    await Promise.all(this.#inFlight);
+    if (this.#uploadId !== null) await this.#bucket.abortUpload(this.#name, this.#uploadId);
+  }
+
+  /** Never rejects. */
+  async #send(uploadId: string, number: number, part: Uint8Array): Promise<void> {
+    try {
+      await this.#gate.run(async () => {
+        this.#parts.push(await this.#bucket.putPart(this.#name, uploadId, number, part));
+      });
+    } catch (error) {
+      this.#failure ??= { error };
+    }
+  }
+
+  #throwFailure(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+  }
+}

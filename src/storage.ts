@@ -1,0 +1,130 @@
+/** Where the settings put state, files and result lines: a data folder with SQLite, PostgreSQL, an S3-compatible store. */
+import type { Logger } from 'pino';
+import {
+  createDiskBlobStore,
+  createDiskResultLog,
+  databaseMark,
+  openDataFolder,
+} from './adapters/disk/index.ts';
+import type { DataFolder } from './adapters/disk/index.ts';
+import type { PostgresOptions } from './adapters/postgres/index.ts';
+import type { Bucket } from './adapters/s3/index.ts';
+import { openSqliteStore } from './adapters/sqlite/index.ts';
+import type { BlobUrl, Config } from './config.ts';
+import type { BlobStore, ResultLog, Store } from './engine/index.ts';
+
+export interface Storage {
+  readonly store: Store;
+  readonly blobs: BlobStore;
+  readonly results: ResultLog;
+  /** Calls `onHint` when another process may have made work; answers how to stop that. Null where there is no other. */
+  readonly listen: ((onHint: () => void) => { close(): Promise<void> }) | null;
+}
+
+/** What to close in the end, the last opened last. */
+export type Opened = (() => Promise<unknown>)[];
+
+/**
+ * Opens all of it, and adds how to close it to `opened`. What the settings do not ask for is not loaded: the drivers take some
+ * time, which most starts need not wait for.
+ */
+export async function openStorage(config: Config, log: Logger, opened: Opened): Promise<Storage> {
+  const { DATABASE_URL: databaseUrl, BLOB_URL: blobUrl } = config;
+  if (databaseUrl !== null && blobUrl !== null) {
+    return await openShared({ config, log, opened, databaseUrl, blobUrl });
+  }
+  const folder = await openDataFolder({ path: config.DATA_DIR });
+  opened.push(() => folder.close());
+  const store = await openOwnStore(config, folder, log);
+  opened.push(() => store.close());
+  const blobs = blobUrl === null ? await createDiskBlobStore({ folder }) : await openBlobs(blobUrl, opened);
+  const results = await createDiskResultLog({ folder });
+  opened.push(() => results.close());
+  return { store, blobs, results, listen: null };
+}
+
+/** Nothing is on this machine's disk, so that any number of processes may do the same. */
+async function openShared(options: {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly opened: Opened;
+  readonly databaseUrl: string;
+  readonly blobUrl: BlobUrl;
+}): Promise<Storage> {
+  const { config, log, opened, databaseUrl, blobUrl } = options;
+  const { createPostgresResultLog, listenForHints, openPostgres } =
+    await import('./adapters/postgres/index.ts');
+  const { createS3BlobStore, createS3ResultObjects } = await import('./adapters/s3/index.ts');
+  const bucket = await openBucketOf(blobUrl, opened);
+  const { store, db } = await openPostgres({
+    ...postgresOptions(config, databaseUrl, log),
+    files: { place: placeOf(blobUrl), mark: null },
+  });
+  opened.push(() => store.close());
+  const results = createPostgresResultLog({ db, objects: createS3ResultObjects({ bucket }) });
+  opened.push(() => results.close());
+  return {
+    store,
+    blobs: createS3BlobStore({ bucket }),
+    results,
+    listen: (onHint) =>
+      listenForHints({
+        url: databaseUrl,
+        onHint,
+        onLost: (error) =>
+          log.warn(
+            { err: error },
+            'the connection that hears of new batches was lost; they are found all the same',
+          ),
+      }),
+  };
+}
+
+/** The store of a process that has its data folder to itself. */
+async function openOwnStore(config: Config, folder: DataFolder, log: Logger): Promise<Store> {
+  const mark = databaseMark(folder);
+  if (config.DATABASE_URL === null) {
+    if ((await mark.read()) !== null) {
+      throw new Error(
+        `The files in the data folder ${folder.path} belong to a PostgreSQL database: set DATABASE_URL, or another DATA_DIR.`,
+      );
+    }
+    return openSqliteStore({ path: folder.databasePath });
+  }
+  if ((await mark.read()) === null && (await mark.hasOwnDatabase())) {
+    throw new Error(
+      `The data folder ${folder.path} has a SQLite database, to which its files belong: with DATABASE_URL set another DATA_DIR.`,
+    );
+  }
+  const { openPostgresStore } = await import('./adapters/postgres/index.ts');
+  return await openPostgresStore({
+    ...postgresOptions(config, config.DATABASE_URL, log),
+    files: { place: 'a data folder', mark },
+  });
+}
+
+function postgresOptions(config: Config, url: string, log: Logger): PostgresOptions {
+  return {
+    url,
+    maxConnections: config.DATABASE_CONNECTIONS,
+    onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
+  };
+}
+
+async function openBlobs(blobUrl: BlobUrl, opened: Opened): Promise<BlobStore> {
+  const { createS3BlobStore } = await import('./adapters/s3/index.ts');
+  return createS3BlobStore({ bucket: await openBucketOf(blobUrl, opened) });
+}
+
+async function openBucketOf(blobUrl: BlobUrl, opened: Opened): Promise<Bucket> {
+  const { openBucket } = await import('./adapters/s3/index.ts');
+  const bucket = await openBucket(blobUrl).catch((cause: Error) => {
+    throw new Error(`BLOB_URL: the bucket cannot be used: ${cause.message}`, { cause });
+  });
+  opened.push(async () => bucket.close());
+  return bucket;
+}
+
+function placeOf({ bucket, prefix }: BlobUrl): string {
+  return prefix === '' ? `s3://${bucket}` : `s3://${bucket}/${prefix}`;
+}
