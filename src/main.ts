@@ -37,7 +37,9 @@ function readConfig(): Config {
 
 /** What an operator should know at the start, because it is not what production looks like. */
 function announce(config: Config, service: Service, log: Logger): void {
-  log.info({ url: service.url, role: config.ROLE }, 'ready');
+  const hasFolder = config.DATABASE_URL === null || config.BLOB_URL === null;
+  const dataDir = hasFolder ? config.DATA_DIR : undefined;
+  log.info({ url: service.url, role: config.ROLE, dataDir }, 'ready');
   if (config.UPSTREAM_BASE_URL === null) {
     log.warn({}, "no UPSTREAM_BASE_URL is set: only the built-in model 'echo' answers");
   }

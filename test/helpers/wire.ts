@@ -42,7 +42,7 @@ export async function startWire(targetPort: number): Promise<Wire> {
   }
 
   function reset(): void {
-    for (const socket of [...sources.keys()]) socket.destroy();
+    for (const socket of sources.keys()) socket.destroy();
   }
 
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
