@@ -5,6 +5,7 @@ import type { Fault } from './harness/fault.ts';
 import { inputFaults } from './input/index.ts';
 import { killFaults } from './kill/index.ts';
 import { leaseFaults } from './leases/index.ts';
+import { nodeFaults } from './nodes/index.ts';
 import { poisonFaults } from './poison/index.ts';
 import { powerLossFaults } from './power-loss/index.ts';
 import { upstreamFaults } from './upstream/index.ts';
@@ -16,6 +17,7 @@ import { webhookFaults } from './webhooks/index.ts';
 export const catalogue: readonly Fault[] = [
   ...killFaults,
   ...leaseFaults,
+  ...nodeFaults,
   ...clockFaults,
   ...diskFaults,
   ...poisonFaults,

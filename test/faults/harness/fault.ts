@@ -5,7 +5,7 @@ import { createRandom } from './random.ts';
 import type { Random } from './random.ts';
 
 /** Something that a fault needs of the machine, and that some machines lack. */
-export type Need = 'root' | 'strace' | 'faketime';
+export type Need = 'root' | 'strace' | 'faketime' | 'radosgw';
 
 export interface Fault {
   /** What kind of fault it is; the name of its folder. */

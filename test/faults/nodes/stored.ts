@@ -1,0 +1,32 @@
+/** What the database must hold, and must not, when all batches have ended. */
+import { waitFor } from '../harness/wait.ts';
+import type { Cluster } from './cluster.ts';
+
+/** Tables that have rows of live batches only. */
+const OF_LIVE_BATCHES = ['chunks', 'line_indexes', 'segments', 'result_pieces'];
+/** Dropped logs go a moment after their batch. */
+const TIDY_MS = 10_000;
+
+export async function checkStored(cluster: Cluster): Promise<string[]> {
+  let violations: string[] = [];
+  await waitFor(
+    'the database is tidy',
+    async () => {
+      violations = await findLeftovers(cluster);
+      return violations.length === 0;
+    },
+    TIDY_MS,
+  ).catch(() => {});
+  return violations;
+}
+
+async function findLeftovers(cluster: Cluster): Promise<string[]> {
+  const violations: string[] = [];
+  for (const table of OF_LIVE_BATCHES) {
+    const [row] = await cluster.query<{ count: string }>(`select count(*) from ${table}`);
+    if (row?.count !== '0') violations.push(`${row?.count} rows of ended batches are left in ${table}`);
+  }
+  const held = await cluster.query<{ id: string }>('select id from batches where step_worker is not null');
+  violations.push(...held.map(({ id }) => `the step of the ended batch ${id} is held`));
+  return violations;
+}
