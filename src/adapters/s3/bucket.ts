@@ -66,8 +66,8 @@ export interface Bucket {
   beginUpload(name: string): Promise<string>;
   /** Parts are numbered from 1; all but the last one have at least 5 MiB. */
   putPart(name: string, uploadId: string, number: number, body: Uint8Array): Promise<StoredPart>;
-  /** Makes the parts one object; 'missing' where the upload has ended. */
-  completeUpload(name: string, uploadId: string, parts: readonly StoredPart[]): Promise<'done' | 'missing'>;
+  /** Makes the parts one object. */
+  completeUpload(name: string, uploadId: string, parts: readonly StoredPart[]): Promise<void>;
   /** Removes the parts; an upload that has ended is no error. */
   abortUpload(name: string, uploadId: string): Promise<void>;
   listUploads(under: string): AsyncIterable<ListedUpload>;
@@ -154,7 +154,7 @@ export async function openBucket(options: BucketOptions): Promise<Bucket> {
     async completeUpload(name, UploadId, parts) {
       const MultipartUpload = { Parts: [...parts] };
       const command = new CompleteMultipartUploadCommand({ ...at(name), UploadId, MultipartUpload });
-      return (await client.send(command).catch(nullWhere(isUploadMissing))) === null ? 'missing' : 'done';
+      await client.send(command).catch(rethrow);
     },
 
     async abortUpload(name, UploadId) {
