@@ -1,29 +1,19 @@
 import { randomBytes } from 'node:crypto';
-import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import { createPostgresResultLog, openPostgres } from '../../src/adapters/postgres/index.ts';
-import type { Database } from '../../src/adapters/postgres/index.ts';
-import type { PostgresResultLogOptions } from '../../src/adapters/postgres/result-log.ts';
 import { createResultSlots } from '../../src/adapters/postgres/result-slots.ts';
-import type { ResultLog } from '../../src/engine/ports.ts';
 import { describeResultLogContract } from '../contracts/result-log.ts';
 import { memoryObjects } from '../helpers/memory-objects.ts';
 import { usePostgres } from '../helpers/postgres.ts';
+import { resultLogsOn, sweep } from '../helpers/result-logs.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import type { Fate } from '../helpers/tcp-proxy.ts';
 
 const postgres = usePostgres();
+const { clear, openDatabase, openLog, openCounted, piecesLeft, passAnHour } = resultLogsOn(postgres);
 
 const A = 'batch_a1';
 const SLOT_BYTES = 2 ** 40;
-
-async function openDatabase(url = postgres.url): Promise<{ db: Database; close: () => Promise<void> }> {
-  const { store, db } = await openPostgres({ url, maxConnections: 4, onLost() {} });
-  return { db, close: () => store.close() };
-}
-
-async function clear(): Promise<void> {
-  await (await postgres.openStore()).close();
-}
 
 for (const [where, objectBytes] of [
   ['a table of PostgreSQL', Infinity],
@@ -32,45 +22,15 @@ for (const [where, objectBytes] of [
 ] as const) {
   describeResultLogContract(`a result log in ${where}`, async () => {
     await clear();
-    const { db, close } = await openDatabase();
+    const { store, db } = await openPostgres({ url: postgres.url, maxConnections: 4, onLost() {} });
     const results = createPostgresResultLog({ db, objects: memoryObjects(), objectBytes });
-    const closeBoth = async () => {
+    const close = async () => {
       await results.close();
-      await close();
+      await store.close();
     };
-    return { results, close: closeBoth };
+    return { results, close };
   });
 }
-
-/** The log of one of several processes. */
-async function openLog(options: Omit<PostgresResultLogOptions, 'db'> = {}, url?: string): Promise<ResultLog> {
-  const { db, close } = await openDatabase(url);
-  onTestFinished(close);
-  const results = createPostgresResultLog({ db, ...options });
-  onTestFinished(() => results.close());
-  return results;
-}
-
-/** A log whose statements are counted. */
-async function openCounted() {
-  await clear();
-  const { db, close } = await openDatabase();
-  onTestFinished(close);
-  const all = vi.fn(db.all.bind(db)) as unknown as Database['all'];
-  return { results: createPostgresResultLog({ db: { ...db, all } }), statements: vi.mocked(all).mock.calls };
-}
-
-async function piecesLeft(): Promise<number> {
-  const [row] = await postgres.query<{ pieces: string }>('select count(*) as pieces from result_pieces');
-  return Number(row?.pieces);
-}
-
-/** An hour passes for the logs that were dropped. */
-async function passAnHour(): Promise<void> {
-  await postgres.query("update result_logs set dropped_at = dropped_at - interval '61 minutes'");
-}
-
-const sweep = async (results: ResultLog): Promise<string[]> => await Array.fromAsync(results.list());
 
 describe('several processes over one result log', () => {
   it('append to one batch at once, and each reads all that all of them have appended', async () => {
@@ -129,20 +89,21 @@ describe('several processes over one result log', () => {
     expect(await piecesLeft()).toBe(0);
   });
 
-  it('open it or drop it at the same time: whoever has opened it can read it', async () => {
+  it('open it or drop it, one after the other: whoever has opened it can read it', async () => {
     await clear();
-    const [one, other] = [await openLog(), await openLog()];
-    let opened = 0;
-    for (let i = 0; i < 40; i++) {
-      await one.append(A, [Buffer.from('0123456789')]);
-      const [reader] = await Promise.all([one.open(A).catch(() => null), other.drop(A)]);
-      if (reader === null) continue;
-      opened++;
-      expect(await reader.read(0, 10)).toEqual(Buffer.from('0123456789'));
-      await reader.close();
-    }
-    expect(opened).toBeGreaterThan(0);
-    expect(await piecesLeft()).toBe(0);
+    const log = await openLog();
+    await log.append(A, [Buffer.from('0123456789')]);
+    const db = await openDatabase();
+    await postgres.query('begin');
+    onTestFinished(async () => void (await postgres.query('rollback')));
+    await postgres.query('update result_logs set dropped_at = now()');
+    const opening = log.open(A);
+    opening.catch(() => {});
+    const waiting = () => db.all("select from pg_stat_activity where wait_event_type = 'Lock'");
+    await expect.poll(waiting).toHaveLength(1);
+    await postgres.query('commit');
+    await expect(opening).rejects.toThrow('there is no result log');
+    expect(await postgres.query('select from result_readers')).toEqual([]);
   });
 });
 
@@ -178,6 +139,7 @@ describe('a reader of a result log', () => {
   });
 
   it('reads line by line with few statements', async () => {
+    await clear();
     const { results, statements } = await openCounted();
     const lines = Array.from({ length: 500 }, (_, i) => Buffer.from(`line ${i}`.padEnd(999) + '\n'));
     await results.append(A, lines);
@@ -196,6 +158,7 @@ describe('a reader of a result log', () => {
 
 describe('the statements of a result log', () => {
   it('are one for the appends of a flush, and one for the reads of a chunk', async () => {
+    await clear();
     const { results, statements } = await openCounted();
     const ids = Array.from({ length: 50 }, (_, i) => `batch_${i}`);
     await Promise.all(ids.map((id) => results.append(id, [Buffer.from(id)])));
@@ -213,6 +176,7 @@ describe('the statements of a result log', () => {
   });
 
   it('hold a few MB at the most, save for one larger append', async () => {
+    await clear();
     const { results, statements } = await openCounted();
     const ids = ['batch_1', 'batch_2', 'batch_3', 'batch_4'];
     await Promise.all(ids.map((id) => results.append(id, [Buffer.from('x')])));
@@ -248,155 +212,6 @@ describe('an append whose answer is lost', () => {
   });
 });
 
-describe('large appends', () => {
-  it('lie in objects, small ones beside them in the database, and are read across both', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const log = await openLog({ objects, objectBytes: 1000 });
-    const pieces = [10, 1000, 1001, 5_000_000, 999, 1].map((size) => randomBytes(size));
-    for (const piece of pieces) await log.append(A, [piece.subarray(0, 7), piece.subarray(7)]);
-    expect([...objects.stored.values()].map(({ length }) => length)).toEqual([1001, 5_000_000]);
-    const all = Buffer.concat(pieces);
-    const spans = [
-      [0, all.length],
-      [1005, 1010],
-      [1011, 1000],
-      [2000, 50],
-      [2011, 5_000_000],
-      [5_002_000, 1009],
-    ] as const;
-    for (const [at, length] of spans) {
-      expect((await log.read(A, at, length)).equals(all.subarray(at, at + length))).toBe(true);
-    }
-    await expect(log.read(A, all.length - 1, 2)).rejects.toThrow(`ends at byte ${all.length}`);
-  });
-
-  it('of which many are read one part after another are asked for once, unless they are too large to be kept', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const readRange = vi.spyOn(objects, 'readRange');
-    const log = await openLog({ objects, objectBytes: 1000 });
-    const small = randomBytes(100_000);
-    const large = randomBytes(5_000_000);
-    await log.append(A, [small]);
-    await log.append(A, [large]);
-    for (let at = 0; at < 100_000; at += 10_000) {
-      const read = await log.read(A, at, 10_000);
-      expect(read.equals(small.subarray(at, at + 10_000))).toBe(true);
-      read.fill(0);
-    }
-    expect(readRange).toHaveBeenCalledTimes(1);
-    expect((await log.read(A, 200_000, 10)).equals(large.subarray(100_000, 100_010))).toBe(true);
-    expect(readRange).toHaveBeenLastCalledWith(expect.any(String), 100_000, 10);
-  });
-
-  it('that fail to be read once are read again', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const log = await openLog({ objects, objectBytes: 5 });
-    await log.append(A, [Buffer.from('0123456789')]);
-    vi.spyOn(objects, 'readRange').mockRejectedValueOnce(new Error('no answer'));
-    await expect(log.read(A, 0, 10)).rejects.toThrow('no answer');
-    expect(await log.read(A, 0, 10)).toEqual(Buffer.from('0123456789'));
-  });
-
-  it('go with their log', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const log = await openLog({ objects, objectBytes: 5 });
-    for (const batchId of [A, 'batch_b2']) await log.append(batchId, [Buffer.from('0123456789')]);
-    await log.drop(A);
-    expect([...objects.stored.keys()].map((name) => name.split('/')[0])).toEqual(['batch_b2']);
-  });
-
-  it('that fail are told as failures, and nothing is laid over them', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const log = await openLog({ objects, objectBytes: 5 });
-    vi.spyOn(objects, 'put').mockRejectedValueOnce(Object.assign(new Error('cut'), { code: 'ECONNRESET' }));
-    await expect(log.append(A, [Buffer.from('0123456789')])).rejects.toMatchObject({ code: 'ECONNRESET' });
-    expect(await log.append(A, [Buffer.from('0123456789')])).toEqual({ position: 10 });
-    expect(await log.read(A, 10, 10)).toEqual(Buffer.from('0123456789'));
-  });
-
-  it('of a process that died before it heard of them leave nothing behind', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const stored = Promise.withResolvers<void>();
-    const dying = await openLog({
-      objects: {
-        ...objects,
-        async put(name, parts) {
-          await objects.put(name, parts);
-          stored.resolve();
-          await new Promise(() => {});
-        },
-      },
-      objectBytes: 5,
-    });
-    void dying.append(A, [Buffer.from('0123456789')]);
-    await stored.promise;
-    const other = await openLog({ objects });
-    expect(objects.stored.size).toBe(1);
-    await other.drop(A);
-    expect(objects.stored.size).toBe(0);
-  });
-
-  it('that arrive only after the drop are removed an hour later, and so is all that was known of the log', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const frozen = Promise.withResolvers<void>();
-    const begun = Promise.withResolvers<void>();
-    const late = await openLog({
-      objects: {
-        ...objects,
-        async put(name, parts) {
-          begun.resolve();
-          await frozen.promise;
-          await objects.put(name, parts);
-        },
-      },
-      objectBytes: 5,
-    });
-    const append = late.append(A, [Buffer.from('0123456789')]);
-    await begun.promise;
-    const other = await openLog({ objects });
-    await other.drop(A);
-    frozen.resolve();
-    await append;
-    await sweep(other);
-    await late.append(A, [Buffer.from('x')]);
-    await passAnHour();
-    await sweep(other);
-    expect(objects.stored.size).toBe(0);
-    expect(await postgres.query('select from result_logs where dropped_at is not null')).toEqual([]);
-    expect(await other.read(A, 0, 1)).toEqual(Buffer.from('x'));
-    expect(await piecesLeft()).toBe(1);
-  });
-
-  it('that cannot be removed now are removed by the next sweep', async () => {
-    await clear();
-    const objects = memoryObjects();
-    const log = await openLog({ objects, objectBytes: 5 });
-    await log.append(A, [Buffer.from('0123456789')]);
-    vi.spyOn(objects, 'delete').mockRejectedValueOnce(new Error('no answer'));
-    await expect(log.drop(A)).rejects.toThrow('no answer');
-    await expect(log.read(A, 0, 1)).rejects.toThrow('there is no result log');
-    expect(await sweep(log)).toEqual([]);
-    expect(objects.stored.size).toBe(0);
-  });
-
-  it('cannot be read without the store in which they lie, and it is said why', async () => {
-    await clear();
-    const log = await openLog({ objects: memoryObjects(), objectBytes: 5 });
-    await log.append(A, [Buffer.from('0123456789')]);
-    const without = await openLog();
-    await expect(without.read(A, 0, 10)).rejects.toThrow(
-      'a store of objects, which the settings do not name',
-    );
-  });
-});
-
 describe('a result log that is dropped', () => {
   it('is removed in steps, however much there is', async () => {
     await clear();
@@ -408,6 +223,22 @@ describe('a result log that is dropped', () => {
     await passAnHour();
     await sweep(log);
     expect(await piecesLeft()).toBe(1);
+  });
+
+  it('leaves its room to others soon', async () => {
+    await clear();
+    const log = await openLog({ vacuumBytes: 3000 });
+    const vacuums = async () =>
+      await postgres.query(
+        "select vacuum_count::integer as n from pg_stat_user_tables where relname = 'result_pieces'",
+      );
+    const [before] = (await vacuums()) as { n: number }[];
+    for (const batchId of [A, 'batch_b2']) {
+      expect(await vacuums()).toEqual([before]);
+      await log.append(batchId, [randomBytes(2000)]);
+      await log.drop(batchId);
+    }
+    await expect.poll(vacuums).toEqual([{ n: (before?.n ?? 0) + 1 }]);
   });
 
   it('takes pieces with it that were on their way', async () => {
@@ -429,9 +260,7 @@ describe('a result log that is dropped', () => {
 describe('the slots of a result log', () => {
   it('are followed by another one when they are full', async () => {
     await clear();
-    const { db, close } = await openDatabase();
-    onTestFinished(close);
-    const slots = createResultSlots(db);
+    const slots = createResultSlots(await openDatabase());
     const at = async (length: number) => (await slots.take(A, length)).position;
     expect([await at(SLOT_BYTES - 5), await at(5), await at(1), await at(1)]).toEqual([
       0,

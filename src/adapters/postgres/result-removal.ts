@@ -12,12 +12,20 @@ const PIECES_A_STEP = 64;
  */
 const ARRIVALS = "interval '1 hour'";
 
+/**
+ * What is deleted takes room until a vacuum. The database itself looks once a minute, in which gigabytes can come and go; so who has
+ * deleted this many bytes asks for one.
+ */
+const VACUUM_BYTES = 128 * 1024 * 1024;
+
 /** Removes what is in dropped logs that nobody reads. */
 export interface ResultRemoval {
   /** That of one log; does nothing where it is not dropped, or is being read. */
   remove(log: number): Promise<void>;
   /** What crashes and dead readers have left. */
   sweep(): Promise<void>;
+  /** Resolves when nothing is under way. */
+  close(): Promise<void>;
 }
 
 interface DroppedLog {
@@ -27,10 +35,28 @@ interface DroppedLog {
   readonly isOver: boolean;
 }
 
-export function createResultRemoval(db: Database, objects: ResultObjects): ResultRemoval {
+export function createResultRemoval(
+  db: Database,
+  objects: ResultObjects,
+  vacuumBytes = VACUUM_BYTES,
+): ResultRemoval {
+  let deletedBytes = 0;
+  let vacuum: Promise<unknown> | null = null;
+
+  /** Not waited for: it takes a second or two. Where it fails, or somebody else is at it, the database comes to it by itself. */
+  function vacuumAfter(bytes: number): void {
+    deletedBytes += bytes;
+    if (deletedBytes < vacuumBytes || vacuum !== null) return;
+    deletedBytes = 0;
+    vacuum = db
+      .run('vacuum (skip_locked, truncate false) result_pieces')
+      .catch(() => {})
+      .finally(() => (vacuum = null));
+  }
+
   async function removeFrom(logs: readonly DroppedLog[]): Promise<void> {
     const ids = logs.map(({ log }) => log);
-    await deleteBytes(db, ids);
+    vacuumAfter(await deleteBytes(db, ids));
     await deleteObjects(db, objects, logs);
     const over = logs.filter(({ isOver }) => isOver).map(({ log }) => log);
     if (over.length === 0) return;
@@ -51,6 +77,9 @@ export function createResultRemoval(db: Database, objects: ResultObjects): Resul
         if (logs.length < LOGS_A_STEP) return;
         last = logs.at(-1)?.log ?? last;
       }
+    },
+    async close() {
+      await vacuum;
     },
   };
 }
@@ -80,9 +109,11 @@ interface Key {
 
 const START: Key = { log: 0, position: -1 };
 
-async function deleteBytes(db: Database, logs: readonly number[]): Promise<void> {
+/** Answers how many there were. */
+async function deleteBytes(db: Database, logs: readonly number[]): Promise<number> {
+  let deleted = 0;
   for (let last = START; ;) {
-    const rows = await db.all<Key>(
+    const rows = await db.all<Key & { readonly length: number }>(
       `
       delete from result_pieces
       where (log, position) in (
@@ -92,13 +123,14 @@ async function deleteBytes(db: Database, logs: readonly number[]): Promise<void>
         order by log, position
         limit ${PIECES_A_STEP}
       )
-      returning log, position
+      returning log, position, length
       `,
       logs,
       last.log,
       last.position,
     );
-    if (rows.length < PIECES_A_STEP) return;
+    for (const { length } of rows) deleted += length;
+    if (rows.length < PIECES_A_STEP) return deleted;
     last = rows.reduce((a, b) => (b.log > a.log || (b.log === a.log && b.position > a.position) ? b : a));
   }
 }
