@@ -150,6 +150,11 @@ async function openStore(config: Config, folder: DataFolder, log: Logger): Promi
         ? { place: 'a data folder', mark }
         : { place: config.BLOB_URL.replace(/\/+$/, ''), mark: null },
     onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
+    onClockOff: (ms) =>
+      log.warn(
+        { seconds: Math.round(ms / 1000) },
+        "this machine's clock is not the database's; deadlines are judged by the clock of whichever node looks first",
+      ),
   });
 }
 

@@ -27,7 +27,14 @@ export { listenForHints } from './hints.ts';
 export interface PostgresStoreOptions extends DatabaseOptions {
   /** Default: not asked, as where only the state is looked at. */
   readonly files?: FilesPlace | undefined;
+  /** Told where this machine's clock is not the database's: by so many milliseconds ahead. */
+  readonly onClockOff?: ((ms: number) => void) | undefined;
+  /** The wall clock. Default: the system's. */
+  readonly now?: (() => number) | undefined;
 }
+
+/** Clocks that are kept by NTP differ by far less. Milliseconds. */
+const MAX_CLOCK_OFF_MS = 5000;
 
 /** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
@@ -36,11 +43,18 @@ const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
  * A Store in a PostgreSQL database (17 or newer), which any number of processes may use at a time. Brings its tables up to date first;
  * rejects where it cannot be reached, was written by a newer version of the program, or has its files elsewhere than `files` says.
  */
-export async function openPostgresStore({ files, ...options }: PostgresStoreOptions): Promise<Store> {
+export async function openPostgresStore({
+  files,
+  onClockOff,
+  now = Date.now,
+  ...options
+}: PostgresStoreOptions): Promise<Store> {
   const db = openPool(options);
   try {
     await migrate(db, readMigrations(MIGRATIONS));
     if (files !== undefined) await bindFiles(db, files);
+    const off = await measureClock(db, now);
+    if (Math.abs(off) > MAX_CLOCK_OFF_MS) onClockOff?.(off);
     return createStore(db);
   } catch (error) {
     await db.close();
@@ -78,4 +92,13 @@ function createStore(db: Database): Store {
     ping: async () => void (await db.get('select')),
     close: () => db.close(),
   };
+}
+
+/** How far the clock `now` is ahead of the database's, milliseconds. */
+async function measureClock(db: Database, now: () => number): Promise<number> {
+  const before = now();
+  const row = await db.get<{ readonly ms: number }>(
+    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+  );
+  return Math.round((before + now()) / 2 - (row?.ms ?? before));
 }
