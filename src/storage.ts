@@ -108,6 +108,11 @@ function postgresOptions(config: Config, url: string, log: Logger): PostgresOpti
     url,
     maxConnections: config.DATABASE_CONNECTIONS,
     onLost: (error) => log.warn({ err: error }, 'a connection to the database was lost'),
+    onClockOff: (ms) =>
+      log.warn(
+        { seconds: Math.round(ms / 1000) },
+        "this machine's clock is not the database's; deadlines are judged by the clock of whichever node looks first",
+      ),
   };
 }
 

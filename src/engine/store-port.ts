@@ -245,6 +245,11 @@ export interface Store
    * until another worker says so.)
    */
   renewLease(worker: string): Promise<void>;
+  /**
+   * True where nobody has taken this turn within the last `everyMs` milliseconds; it is taken then. For what one worker does for all,
+   * now and then. (In a store that one process owns it is always that one's turn.)
+   */
+  takeTurn(task: 'sweep', everyMs: number): Promise<boolean>;
   /** Frees what workers held that are no longer alive, or never said that they are: steps, chunks (each counts one crash), deliveries. */
   releaseDeadLeases(now: number): Promise<void>;
 

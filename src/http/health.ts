@@ -3,7 +3,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Clock, Engine } from '../engine/index.ts';
 
 /** Probes wait for a few seconds only, and a database that is away may hold its callers for longer. */
-const PING_MS = 2000;
+const PING_MS = 1500;
 
 export interface HealthOptions {
   readonly engine: Engine;

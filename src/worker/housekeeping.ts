@@ -4,7 +4,7 @@ import { createTasks } from './tasks.ts';
 
 /** Expired files and uploads are removed this often. */
 const EXPIRE_INTERVAL_MS = 60_000;
-/** What crashes left is looked for at start and this often. */
+/** What crashes left is looked for this often, by one worker of all that share a store; by a store's only one also at its start. */
 const SWEEP_INTERVAL_MS = 3_600_000;
 
 export interface Housekeeping {
@@ -35,7 +35,9 @@ export function createHousekeeping(ctx: EngineContext): Housekeeping {
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
   }
 
+  /** It asks for each blob there is, so not each of many workers does it. */
   async function sweep(signal: AbortSignal): Promise<void> {
+    if (!(await ctx.store.takeTurn('sweep', SWEEP_INTERVAL_MS))) return;
     const swept = await sweepLeftovers(ctx, signal);
     if (swept.blobs + swept.abandoned + swept.logs + swept.events > 0)
       ctx.log.info(swept, 'leftovers removed');

@@ -72,6 +72,34 @@ describe('a PostgreSQL database', () => {
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   });
 
+  it('tells a process whose clock is not its own how far it is off', async () => {
+    const measure = async (offMs: number) => {
+      const told: number[] = [];
+      const options = { url: postgres.url, maxConnections: 2, onLost() {} };
+      const store = await openPostgresStore({
+        ...options,
+        now: () => Date.now() + offMs,
+        onClockOff: (ms) => told.push(Math.round(ms / 1000)),
+      });
+      await store.close();
+      return told;
+    };
+    expect(await measure(0)).toEqual([]);
+    expect(await measure(60_000)).toEqual([60]);
+    expect(await measure(-3_600_000)).toEqual([-3600]);
+  });
+
+  it('gives a turn to one worker of many, and again when its time has come', async () => {
+    const [store, other] = [await openEmpty(), await openAt(postgres.url)];
+    const turns = await Promise.all([store, other, store, other].map((one) => one.takeTurn('sweep', 60_000)));
+    expect(turns.filter(Boolean)).toHaveLength(1);
+    await postgres.query("update turns set taken_at = taken_at - interval '1 minute'");
+    expect([await other.takeTurn('sweep', 60_000), await store.takeTurn('sweep', 60_000)]).toEqual([
+      true,
+      false,
+    ]);
+  });
+
   it('of a newer version is refused, and left as it is', async () => {
     await openAt(postgres.url);
     await postgres.query("insert into migrations (name) values ('9999_future.sql')");

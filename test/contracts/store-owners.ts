@@ -1,5 +1,6 @@
 import { describe, expect } from 'vitest';
 import { newOwner } from '../../src/engine/owners/owner.ts';
+import type { Owner, OwnerField } from '../../src/engine/owners/owner.ts';
 import { anApiKey, aFile, anOwner, hashOf } from '../helpers/store-fixtures.ts';
 import type { StoreIt } from './store-test.ts';
 
@@ -29,6 +30,22 @@ export function describeOwners(it: StoreIt): void {
       const unlimited = anOwner({ name: 'ann', weight: 7 });
       await store.putOwner(unlimited);
       expect(await store.getOwner('ann')).toEqual(unlimited);
+    });
+
+    it('are set in part, each answered as it is then: changes of different things at once all last', async ({
+      store,
+    }) => {
+      const part = (fields: Partial<Owner>, only: readonly OwnerField[]) =>
+        store.putOwner({ ...newOwner('ann'), ...fields }, only);
+      // Nothing was set before: what is not named is as given.
+      expect(await part({ weight: 3 }, ['weight'])).toEqual(anOwner({ name: 'ann', weight: 3 }));
+      await Promise.all([
+        part({ requestsPerMinute: 60 }, ['requestsPerMinute']),
+        part({ maxStoredBytes: 2 ** 40 }, ['maxStoredBytes']),
+        part({ maxQueuedLines: 1000, maxLiveBatches: 5 }, ['maxQueuedLines', 'maxLiveBatches']),
+      ]);
+      expect(await store.getOwner('ann')).toEqual(ANN);
+      expect(await part({}, ['maxQueuedLines'])).toEqual({ ...ANN, maxQueuedLines: null });
     });
 
     it('are listed by name: those that were set, that have keys, and that have something stored', async ({

@@ -53,7 +53,7 @@ describe('health', () => {
       async (probe) => (await probe).statusCode,
     );
     await expect.poll(() => clock.timers).toBe(2);
-    clock.advance(2000);
+    clock.advance(1500);
     expect(await Promise.all(probes)).toEqual([503, 503]);
     expect((await app.inject('/health/live')).statusCode).toBe(200);
     expect(asked).toBe(1);

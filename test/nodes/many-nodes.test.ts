@@ -114,6 +114,51 @@ describe('two API nodes and three workers', () => {
   }, 60_000);
 });
 
+/** The custom ids of all lines that a reader saw who asked for what was finished since, until the batch had ended. */
+async function follow(engine: Engine, id: string): Promise<string[]> {
+  const seen: string[] = [];
+  let after: string | undefined;
+  for (;;) {
+    const lines = await engine.batches.openLines({ owner: OWNER, id, after }).catch((error: unknown) => {
+      if ((error as { code?: string }).code === 'conflict') return null;
+      throw error;
+    });
+    // Lines of an ended batch begin anew, in another order.
+    if (lines === null || lines.isComplete) return seen;
+    const parts = await Array.fromAsync(lines.bytes);
+    await lines.close();
+    const text = Buffer.concat(parts).toString().trimEnd();
+    for (const line of text === '' ? [] : text.split('\n'))
+      seen.push((JSON.parse(line) as { custom_id: string }).custom_id);
+    after = lines.next ?? undefined;
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+describe('a batch that workers of other nodes run and end', () => {
+  it('is read while it runs, each line once, up to its end and over it', async () => {
+    await emptyDatabase();
+    const cluster = createCluster({ url: postgres.url, upstream: countingUpstream(5) });
+    const [first, second] = [await cluster.startApi(), await cluster.startApi()];
+    await cluster.startWorker();
+    await cluster.startWorker();
+    const LINES = 300;
+    const names = Array.from({ length: 3 }, (_, i) => `r${i}`);
+    const batches = await Promise.all(names.map((name) => submit(first.engine, linesOf(name, LINES))));
+    const seen = await Promise.all(
+      batches.flatMap(({ id }) => [follow(first.engine, id), follow(second.engine, id)]),
+    );
+    for (const ids of seen) {
+      expect(new Set(ids).size).toBe(ids.length);
+      expect(ids.length).toBeGreaterThan(0);
+      expect(ids.length).toBeLessThanOrEqual(LINES);
+    }
+    for (const [i, { id }] of batches.entries()) {
+      await checkResults(second.engine, await endOf(second.engine, id), `r${i}`, LINES);
+    }
+  }, 60_000);
+});
+
 describe('a batch that is made on another node', () => {
   it('is taken at the next tick where the worker hears no hint', async () => {
     await emptyDatabase();

@@ -40,3 +40,36 @@ it('removes the parts of expired uploads', async () => {
   });
   expect((await engine.context.store.getUpload(OWNER, id, 0))?.status).toBe('expired');
 });
+
+it('leaves the sweep to whichever worker has its turn', async () => {
+  const clock = createFakeClock();
+  const storage = createMemoryStorage();
+  let mine = false;
+  const store = { ...storage.store, takeTurn: async () => mine };
+  const engine = createTestEngine({ clock, storage: { ...storage, store } });
+  const writer = await engine.context.blobs.create();
+  await writer.write(Buffer.from('left by a crash'));
+  await writer.seal();
+  await writer.publish();
+  const worker = createWorker({ engine });
+  await worker.start();
+  onTestFinished(() => worker.stop());
+  const blobs = () => Array.fromAsync(engine.context.blobs.list());
+  // Expired files are everybody's: by then the sweep at the start is over.
+  await engine.files.upload({
+    owner: OWNER,
+    filename: 'f.jsonl',
+    purpose: 'batch',
+    expiresAfterSeconds: 3600,
+    source: bytesOf('{}'),
+  });
+  await vi.waitFor(async () => {
+    clock.advance(1_800_000);
+    expect(await blobs()).toHaveLength(1);
+  });
+  mine = true;
+  await vi.waitFor(async () => {
+    clock.advance(1_800_000);
+    expect(await blobs()).toEqual([]);
+  });
+});

@@ -27,12 +27,19 @@ export { listenForHints } from './hints.ts';
 export { createPostgresResultLog } from './result-log.ts';
 export type { ResultObjects } from './result-objects.ts';
 
+/** Clocks that are kept by NTP differ by far less. Milliseconds. */
+const MAX_CLOCK_OFF_MS = 5000;
+
 /** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
 const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
 
 export interface PostgresOptions extends DatabaseOptions {
   /** Default: not asked, as where only the state is looked at. */
   readonly files?: FilesPlace | undefined;
+  /** Told where this machine's clock is not the database's: by so many milliseconds ahead. */
+  readonly onClockOff?: ((ms: number) => void) | undefined;
+  /** The wall clock. Default: the system's. */
+  readonly now?: (() => number) | undefined;
 }
 
 export interface Postgres {
@@ -46,12 +53,19 @@ export interface Postgres {
  * rejects where it cannot be reached, was written by a newer version of the program, has its files elsewhere than `files` says, or
  * answers commits before they are durable.
  */
-export async function openPostgres({ files, ...options }: PostgresOptions): Promise<Postgres> {
+export async function openPostgres({
+  files,
+  onClockOff,
+  now = Date.now,
+  ...options
+}: PostgresOptions): Promise<Postgres> {
   const db = openPool(options);
   try {
     await checkDurability(db);
     await migrate(db, readMigrations(MIGRATIONS));
     if (files !== undefined) await bindFiles(db, files);
+    const off = await measureClock(db, now);
+    if (Math.abs(off) > MAX_CLOCK_OFF_MS) onClockOff?.(off);
     return { store: createStore(db), db };
   } catch (error) {
     await db.close();
@@ -105,4 +119,13 @@ function createStore(db: Database): Store {
     ping: async () => void (await db.get('select')),
     close: () => db.close(),
   };
+}
+
+/** How far the clock `now` is ahead of the database's, milliseconds. */
+async function measureClock(db: Database, now: () => number): Promise<number> {
+  const before = now();
+  const row = await db.get<{ readonly ms: number }>(
+    'select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms',
+  );
+  return Math.round((before + now()) / 2 - (row?.ms ?? before));
 }

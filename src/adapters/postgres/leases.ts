@@ -1,7 +1,7 @@
 import type { Store } from '../../engine/ports.ts';
 import type { Database, Sql } from './database.ts';
 
-export type LeaseVerbs = Pick<Store, 'renewLease' | 'releaseDeadLeases'>;
+export type LeaseVerbs = Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeTurn'>;
 
 /** A worker that was not heard of for so long is dead. By the database's clock: those of the nodes may differ. */
 const LEASE = "interval '30 seconds'";
@@ -20,6 +20,19 @@ export function createLeaseVerbs(db: Database): LeaseVerbs {
         );
       }),
     releaseDeadLeases: () => db.transaction(releaseDeadLeases),
+    takeTurn: (task, everyMs) =>
+      db.transaction(async (sql) => {
+        const taken = await sql.run(
+          `
+          insert into turns (task, taken_at) values ($1, now())
+          on conflict (task) do update set taken_at = excluded.taken_at
+          where turns.taken_at <= now() - $2 * interval '1 millisecond'
+          `,
+          task,
+          everyMs,
+        );
+        return taken === 1;
+      }),
   };
 }
 

@@ -1,7 +1,9 @@
+import { OWNER_FIELDS } from '../../engine/owners/owner.ts';
+import type { Owner, OwnerField } from '../../engine/owners/owner.ts';
 import type { OwnerStore } from '../../engine/owners/owner-store.ts';
 import { toOwner } from '../sql/owner-rows.ts';
 import type { OwnerRow } from '../sql/owner-rows.ts';
-import type { Database } from './database.ts';
+import type { Database, Sql } from './database.ts';
 import { readBatchUsage, readStoredBytes } from './owner-usage.ts';
 
 /** Owners in PostgreSQL. */
@@ -18,29 +20,7 @@ export function createOwnerVerbs(db: Database): OwnerStore {
       );
       return row === undefined ? null : toOwner(row);
     },
-    putOwner: ({ name, weight, requestsPerMinute, maxStoredBytes, maxQueuedLines, maxLiveBatches }) =>
-      db.transaction(async (sql) => {
-        await sql.run(
-          `
-          insert into owners (
-            owner, weight, requests_per_minute, max_stored_bytes, max_queued_lines, max_live_batches
-          )
-          values ($1, $2, $3, $4, $5, $6)
-          on conflict (owner) do update set
-            weight = excluded.weight,
-            requests_per_minute = excluded.requests_per_minute,
-            max_stored_bytes = excluded.max_stored_bytes,
-            max_queued_lines = excluded.max_queued_lines,
-            max_live_batches = excluded.max_live_batches
-          `,
-          name,
-          weight,
-          requestsPerMinute,
-          maxStoredBytes,
-          maxQueuedLines,
-          maxLiveBatches,
-        );
-      }),
+    putOwner: (owner, only = OWNER_FIELDS) => db.transaction((sql) => putOwner(sql, owner, only)),
     async listOwnerNames({ after = '', limit }) {
       // Three places may know an owner; each gives the first names of its own.
       const rows = await db.all<{ readonly owner: string }>(
@@ -65,4 +45,30 @@ export function createOwnerVerbs(db: Database): OwnerStore {
       ...(await readBatchUsage(db, name)),
     }),
   };
+}
+
+const COLUMNS: Readonly<Record<OwnerField, string>> = {
+  weight: 'weight',
+  requestsPerMinute: 'requests_per_minute',
+  maxStoredBytes: 'max_stored_bytes',
+  maxQueuedLines: 'max_queued_lines',
+  maxLiveBatches: 'max_live_batches',
+};
+
+/** One statement, so that of two at once neither undoes what the other sets. */
+async function putOwner(sql: Sql, owner: Owner, only: readonly OwnerField[]): Promise<Owner> {
+  const changes = only.map((field) => `${COLUMNS[field]} = excluded.${COLUMNS[field]}`);
+  const row = await sql.get<OwnerRow>(
+    `
+    insert into owners (
+      owner, weight, requests_per_minute, max_stored_bytes, max_queued_lines, max_live_batches
+    )
+    values ($1, $2, $3, $4, $5, $6)
+    on conflict (owner) do update set ${changes.join(', ')}
+    returning owner, weight, requests_per_minute, max_stored_bytes, max_queued_lines, max_live_batches
+    `,
+    owner.name,
+    ...OWNER_FIELDS.map((field) => owner[field]),
+  );
+  return row === undefined ? owner : toOwner(row);
 }

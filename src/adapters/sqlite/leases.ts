@@ -5,7 +5,7 @@ import { transaction } from './transaction.ts';
 /**
  * One process owns the database, hence one worker is alive: the last one that said so. Whatever others hold, dead ones held.
  */
-export function createLeaseVerbs(db: Database): Pick<Store, 'renewLease' | 'releaseDeadLeases'> {
+export function createLeaseVerbs(db: Database): Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeTurn'> {
   let alive = '';
   const freeSteps = db.prepare<[string]>(`
     update batches
@@ -37,5 +37,6 @@ export function createLeaseVerbs(db: Database): Pick<Store, 'renewLease' | 'rele
       alive = worker;
     },
     releaseDeadLeases: async () => release(alive),
+    takeTurn: async () => true,
   };
 }

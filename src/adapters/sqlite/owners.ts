@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import { changedOwner, OWNER_FIELDS } from '../../engine/owners/owner.ts';
 import type { Owner } from '../../engine/owners/owner.ts';
 import type { OwnerQuery, OwnerStore } from '../../engine/owners/owner-store.ts';
 import { toOwner } from '../sql/owner-rows.ts';
@@ -23,12 +24,18 @@ export function createOwnerVerbs(db: Database): OwnerStore {
       max_queued_lines = excluded.max_queued_lines,
       max_live_batches = excluded.max_live_batches
   `);
+  const read = (name: string): Owner | null => {
+    const row = get.get(name);
+    return row === undefined ? null : toOwner(row);
+  };
   return {
-    async getOwner(name) {
-      const row = get.get(name);
-      return row === undefined ? null : toOwner(row);
+    getOwner: async (name) => read(name),
+    async putOwner(owner, only = OWNER_FIELDS) {
+      // Nothing comes between the two: one process owns the database, and neither waits.
+      const changed = changedOwner(read(owner.name) ?? owner, owner, only);
+      put.run(changed);
+      return changed;
     },
-    putOwner: async (owner) => void put.run(owner),
     listOwnerNames: createListNames(db),
     readOwnerUsage: async (name) => ({ storedBytes: usage.storedBytes(name), ...usage.batches(name) }),
   };

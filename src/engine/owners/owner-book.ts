@@ -1,6 +1,6 @@
 /** What is set for owners, as each request needs it. */
 import { BlobLock } from '../files/blob-lock.ts';
-import { limitsInForce, newOwner } from './owner.ts';
+import { limitsInForce, newOwner, OWNER_FIELDS } from './owner.ts';
 import type { Owner, OwnerChanges, OwnerLimits } from './owner.ts';
 import type { Clock, Store } from '../ports.ts';
 
@@ -27,7 +27,7 @@ export interface OwnerBookParts {
 /** Builds the book of one engine. */
 export function createOwnerBook({ store, clock, settings }: OwnerBookParts): OwnerBook {
   const remembered = new Map<string, { readonly owner: Promise<Owner>; readonly at: number }>();
-  /** Of two changes of an owner at once, neither may undo the other. */
+  /** Of two changes of an owner at once, the one that the store made last is the one that is remembered. */
   const changing = new BlobLock();
 
   function remember(name: string, owner: Promise<Owner>): void {
@@ -60,9 +60,10 @@ export function createOwnerBook({ store, clock, settings }: OwnerBookParts): Own
     limits: async (name) => limitsInForce(await get(name), settings),
     change: (name, changes) =>
       changing.run(name, async () => {
-        const given = Object.entries(changes).filter(([, value]) => value !== undefined);
-        const owner: Owner = { ...(await read(name)), ...Object.fromEntries(given) };
-        if (given.length > 0) await store.putOwner(owner);
+        const given = OWNER_FIELDS.filter((field) => changes[field] !== undefined);
+        const set = Object.fromEntries(given.map((field) => [field, changes[field]]));
+        const owner =
+          given.length === 0 ? await read(name) : await store.putOwner({ ...newOwner(name), ...set }, given);
         remember(name, Promise.resolve(owner));
         return owner;
       }),

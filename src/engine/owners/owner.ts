@@ -28,8 +28,23 @@ export interface Owner extends OwnerLimits {
   readonly weight: number;
 }
 
+/** What can be set for an owner. */
+export const OWNER_FIELDS = [
+  'weight',
+  'requestsPerMinute',
+  'maxStoredBytes',
+  'maxQueuedLines',
+  'maxLiveBatches',
+] as const satisfies readonly (keyof Owner)[];
+export type OwnerField = (typeof OWNER_FIELDS)[number];
+
 /** What is left out stays as it is. */
-export type OwnerChanges = { readonly [Name in keyof Omit<Owner, 'name'>]?: Owner[Name] | undefined };
+export type OwnerChanges = { readonly [Name in OwnerField]?: Owner[Name] | undefined };
+
+/** `before`, with those of its fields that `only` names as `after` has them. */
+export function changedOwner(before: Owner, after: Owner, only: readonly OwnerField[]): Owner {
+  return { ...before, ...Object.fromEntries(only.map((field) => [field, after[field]])) };
+}
 
 export const MAX_WEIGHT = 1000;
 /** Most requests a minute that a limit may allow. */

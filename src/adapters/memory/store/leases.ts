@@ -2,12 +2,15 @@ import type { Store } from '../../../engine/ports.ts';
 import type { StoreState } from './state.ts';
 
 /** One process, hence one worker that is alive: the last one that said so. */
-export function createLeaseVerbs(state: StoreState): Pick<Store, 'renewLease' | 'releaseDeadLeases'> {
+export function createLeaseVerbs(
+  state: StoreState,
+): Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeTurn'> {
   return {
     renewLease: async (worker) => {
       state.liveWorker = worker;
     },
     releaseDeadLeases: async () => releaseDeadLeases(state),
+    takeTurn: async () => true,
   };
 }
 

@@ -1,3 +1,4 @@
+import { changedOwner, OWNER_FIELDS } from '../../../engine/owners/owner.ts';
 import type { OwnerShare } from '../../../engine/owners/owner-turns.ts';
 import type { OwnerStore } from '../../../engine/owners/owner-store.ts';
 import { page } from './files.ts';
@@ -8,8 +9,10 @@ import type { BatchState, StoreState } from './state.ts';
 export function createOwnerVerbs(state: StoreState): OwnerStore {
   return {
     getOwner: async (name) => state.owners.get(name) ?? null,
-    putOwner: async (owner) => {
-      state.owners.set(owner.name, owner);
+    async putOwner(owner, only = OWNER_FIELDS) {
+      const changed = changedOwner(state.owners.get(owner.name) ?? owner, owner, only);
+      state.owners.set(owner.name, changed);
+      return changed;
     },
     async listOwnerNames({ after = '', limit }) {
       const uploads = [...state.uploads.values()].map(({ upload }) => upload);

@@ -6,3 +6,9 @@ create table files_place (
   -- `s3://bucket/prefix`, or `a data folder`; null: not said yet.
   place text
 );
+
+-- What one worker does for all, now and then: when each was last begun. By the database's clock.
+create table turns (
+  task text not null primary key,
+  taken_at timestamptz not null
+);
