@@ -44,7 +44,11 @@ async function open(
   opened.push(() => folder.close());
   const parts = await openParts(config, folder, log, opened);
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
-  const worker = createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
+  const worker = createWorker({
+    engine,
+    maxConcurrency: config.MAX_CONCURRENCY,
+    modelConcurrency: new Map(config.MODEL_CONCURRENCY),
+  });
   let ready = false;
   const app = buildApp({
     engine,

@@ -36,6 +36,7 @@ const DEFAULTS = {
   UPSTREAM_API_KEY: null,
   UPSTREAM_FORMAT: 'openai',
   MAX_CONCURRENCY: 64,
+  MODEL_CONCURRENCY: [],
   REQUEST_TIMEOUT_MS: 600_000,
   MAX_RETRIES: 5,
   RETRY_BASE_MS: 500,
@@ -112,6 +113,15 @@ describe('a variable', () => {
     [{ UPSTREAM_FORMAT: 'anthropic' }, 'UPSTREAM_FORMAT', 'anthropic'],
     [{ PUBLIC_BASE_URL: 'https://example.com/x' }, 'PUBLIC_BASE_URL', 'https://example.com/x'],
     [{ MAX_CONCURRENCY: '1' }, 'MAX_CONCURRENCY', 1],
+    [
+      { MODEL_CONCURRENCY: 'llama-70b=64, org/qwen3:8b-q4.1 = 200 ,a=b=1' },
+      'MODEL_CONCURRENCY',
+      [
+        ['llama-70b', 64],
+        ['org/qwen3:8b-q4.1', 200],
+        ['a=b', 1],
+      ],
+    ],
     [{ REQUEST_TIMEOUT_MS: '86400000' }, 'REQUEST_TIMEOUT_MS', 86_400_000],
     [{ MAX_RETRIES: '0' }, 'MAX_RETRIES', 0],
     [{ RETRY_BASE_MS: '1' }, 'RETRY_BASE_MS', 1],
@@ -153,6 +163,7 @@ describe('a variable', () => {
   const bytesFault = 'must be a number of bytes, or one with KiB, MiB or GiB';
   const secretFault =
     'must be whsec_ and the base64 of 24 to 64 bytes, or any other text of at least 16 characters';
+  const modelFault = 'each limit must look like llama-70b=64, with a number from 1 to 999999';
   it.each<[name: string, value: string, fault: string]>([
     ['PORT', '80a', 'must be a whole number'],
     ['PORT', '8080.5', 'must be a whole number'],
@@ -167,6 +178,13 @@ describe('a variable', () => {
     ['UPSTREAM_FORMAT', 'Anthropic', 'must be one of openai, anthropic'],
     ['PUBLIC_BASE_URL', 'batch.example.com', 'must be an http or https URL'],
     ['MAX_CONCURRENCY', '0', 'must be between 1 and 100000'],
+    ['MODEL_CONCURRENCY', 'llama-70b', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=64,=5', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=0', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=1.5', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=-1', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=1000000', modelFault],
+    ['MODEL_CONCURRENCY', 'a=1,b=2,a=3', 'must name each model once'],
     ['REQUEST_TIMEOUT_MS', '0', 'must be between 1 and 86400000'],
     ['MAX_RETRIES', '-1', 'must be between 0 and 100'],
     ['RETRY_BASE_MS', '60001', 'must be between 1 and 60000'],

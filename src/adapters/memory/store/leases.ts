@@ -1,11 +1,13 @@
 import type { Store } from '../../../engine/ports.ts';
+import { soleLease } from '../../../engine/run/model-share.ts';
 import type { StoreState } from './state.ts';
 
 /** One process, hence one worker that is alive: the last one that said so. */
 export function createLeaseVerbs(state: StoreState): Pick<Store, 'renewLease' | 'releaseDeadLeases'> {
   return {
-    renewLease: async (worker) => {
+    renewLease: async (worker, demands = []) => {
       state.liveWorker = worker;
+      return soleLease(demands);
     },
     releaseDeadLeases: async () => releaseDeadLeases(state),
   };
