@@ -17,6 +17,7 @@ const variables = {
   UPSTREAM_API_KEY: text().nullable().default(null),
   UPSTREAM_FORMAT: upstreamFormat().default('openai'),
   MAX_CONCURRENCY: integer(1, 100_000).default(64),
+  MODEL_CONCURRENCY: modelLimits().default([]),
   REQUEST_TIMEOUT_MS: integer(1, 86_400_000).default(600_000),
   MAX_RETRIES: integer(0, 100).default(DEFAULT_SETTINGS.maxRetries),
   RETRY_BASE_MS: integer(1, 60_000).default(DEFAULT_SETTINGS.retryBaseMs),
@@ -284,6 +285,23 @@ function signingSecret() {
     const key = Buffer.from(value.slice(6), 'base64');
     return key.length >= 24 && key.length <= 64 && key.toString('base64') === value.slice(6);
   }, 'must be whsec_ and the base64 of 24 to 64 bytes, or any other text of at least 16 characters');
+}
+
+/** A list of `model=number`. Names of models may have a `=` in them, hence the last one counts. */
+function modelLimits() {
+  const limit = text().transform((value, context): readonly [model: string, limit: number] => {
+    const [, model = '', number = ''] = /^(.*\S)\s*=\s*(\d{1,6})$/.exec(value) ?? [];
+    if (Number(number) >= 1) return [model, Number(number)];
+    context.addIssue({
+      code: 'custom',
+      message: 'each limit must look like llama-70b=64, with a number from 1 to 999999',
+    });
+    return z.NEVER;
+  });
+  return list(limit).refine(
+    (limits) => new Set(limits.map(([model]) => model)).size === limits.length,
+    'must name each model once',
+  );
 }
 
 /** A comma-separated list of at least one item; blanks around items are dropped. */

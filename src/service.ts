@@ -5,7 +5,7 @@ import { createEchoUpstream, createHttpUpstream } from './adapters/upstream/inde
 import { createWebhookSender } from './adapters/webhook/index.ts';
 import type { Config } from './config.ts';
 import { createEngine, systemClock } from './engine/index.ts';
-import type { EngineSettings, Upstream } from './engine/index.ts';
+import type { Engine, EngineSettings, Upstream } from './engine/index.ts';
 import { buildApp, buildHealthApp } from './http/app.ts';
 import { createWorker } from './worker/index.ts';
 import { openStorage } from './storage.ts';
@@ -42,8 +42,7 @@ async function open(
   const { listen, ...storage } = await openStorage(config, log, opened);
   const parts = { ...storage, ...openRest(config, opened) };
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
-  const worker =
-    config.ROLE === 'api' ? noWorker : createWorker({ engine, maxConcurrency: config.MAX_CONCURRENCY });
+  const worker = config.ROLE === 'api' ? noWorker : createWorkerOf(config, engine);
   let ready = false;
   const http = { engine, log, isReady: () => ready };
   const app =
@@ -87,6 +86,14 @@ function openRest(config: Config, opened: Opened) {
   const tokens = createTokenCounter({ clock: systemClock });
   opened.push(() => tokens.close());
   return { upstream, webhooks, tokens };
+}
+
+function createWorkerOf(config: Config, engine: Engine): Worker {
+  return createWorker({
+    engine,
+    maxConcurrency: config.MAX_CONCURRENCY,
+    modelConcurrency: new Map(config.MODEL_CONCURRENCY),
+  });
 }
 
 /** The worker of a process that has none. */

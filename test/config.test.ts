@@ -38,6 +38,7 @@ const DEFAULTS = {
   UPSTREAM_API_KEY: null,
   UPSTREAM_FORMAT: 'openai',
   MAX_CONCURRENCY: 64,
+  MODEL_CONCURRENCY: [],
   REQUEST_TIMEOUT_MS: 600_000,
   MAX_RETRIES: 5,
   RETRY_BASE_MS: 500,
@@ -145,7 +146,6 @@ describe('a variable', () => {
       { bucket: 'bucket', prefix: '', addressingStyle: 'path' },
     ],
     [{ DATABASE_CONNECTIONS: '2' }, 'DATABASE_CONNECTIONS', 2],
-    [{ BLOB_URL: 's3://bucket/a/b' }, 'BLOB_URL', 's3://bucket/a/b'],
     [{ ROLE: 'all' }, 'ROLE', 'all'],
     [{ UPSTREAM_BASE_URL: 'http://localhost:11434/v1' }, 'UPSTREAM_BASE_URL', 'http://localhost:11434/v1'],
     [{ UPSTREAM_BASE_URL: 'https://example.com' }, 'UPSTREAM_BASE_URL', 'https://example.com'],
@@ -153,6 +153,15 @@ describe('a variable', () => {
     [{ UPSTREAM_FORMAT: 'anthropic' }, 'UPSTREAM_FORMAT', 'anthropic'],
     [{ PUBLIC_BASE_URL: 'https://example.com/x' }, 'PUBLIC_BASE_URL', 'https://example.com/x'],
     [{ MAX_CONCURRENCY: '1' }, 'MAX_CONCURRENCY', 1],
+    [
+      { MODEL_CONCURRENCY: 'llama-70b=64, org/qwen3:8b-q4.1 = 200 ,a=b=1' },
+      'MODEL_CONCURRENCY',
+      [
+        ['llama-70b', 64],
+        ['org/qwen3:8b-q4.1', 200],
+        ['a=b', 1],
+      ],
+    ],
     [{ REQUEST_TIMEOUT_MS: '86400000' }, 'REQUEST_TIMEOUT_MS', 86_400_000],
     [{ MAX_RETRIES: '0' }, 'MAX_RETRIES', 0],
     [{ RETRY_BASE_MS: '1' }, 'RETRY_BASE_MS', 1],
@@ -194,6 +203,7 @@ describe('a variable', () => {
   const bytesFault = 'must be a number of bytes, or one with KiB, MiB or GiB';
   const secretFault =
     'must be whsec_ and the base64 of 24 to 64 bytes, or any other text of at least 16 characters';
+  const modelFault = 'each limit must look like llama-70b=64, with a number from 1 to 999999';
   it.each<[name: string, value: string, fault: string]>([
     ['PORT', '80a', 'must be a whole number'],
     ['PORT', '8080.5', 'must be a whole number'],
@@ -222,12 +232,18 @@ describe('a variable', () => {
       'must look like s3://bucket or s3://bucket/prefix (and may end in ?addressing_style=path or =virtual)',
     ]),
     ['DATABASE_CONNECTIONS', '1', 'must be between 2 and 1000'],
-    ['BLOB_URL', 'https://bucket/x', 'must look like s3://bucket/prefix'],
     ['UPSTREAM_BASE_URL', 'localhost:11434', 'must be an http or https URL'],
     ['UPSTREAM_BASE_URL', 'ftp://example.com', 'must be an http or https URL'],
     ['UPSTREAM_FORMAT', 'Anthropic', 'must be one of openai, anthropic'],
     ['PUBLIC_BASE_URL', 'batch.example.com', 'must be an http or https URL'],
     ['MAX_CONCURRENCY', '0', 'must be between 1 and 100000'],
+    ['MODEL_CONCURRENCY', 'llama-70b', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=64,=5', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=0', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=1.5', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=-1', modelFault],
+    ['MODEL_CONCURRENCY', 'llama-70b=1000000', modelFault],
+    ['MODEL_CONCURRENCY', 'a=1,b=2,a=3', 'must name each model once'],
     ['REQUEST_TIMEOUT_MS', '0', 'must be between 1 and 86400000'],
     ['MAX_RETRIES', '-1', 'must be between 0 and 100'],
     ['RETRY_BASE_MS', '60001', 'must be between 1 and 60000'],
@@ -350,7 +366,7 @@ describe('a secret in a file', () => {
     ['API_KEYS', 'one,two\n', ['one', 'two']],
     ['UPSTREAM_API_KEY', ' sk-1\n', 'sk-1'],
     ['DATABASE_URL', 'postgres://h/d\n', 'postgres://h/d'],
-    ['BLOB_URL', 's3://b2/p\n', { bucket: 'b2', prefix: 'p' }],
+    ['BLOB_URL', 's3://bucket/p\n', { bucket: 'bucket', prefix: 'p' }],
     ['WEBHOOK_SIGNING_SECRET', `${WHSEC}\n`, WHSEC],
   ])('is read for %s, without the blanks around it', (name, content, expected) => {
     expect(loadConfig({ [`${name}_FILE`]: secretFile(content) })[name]).toEqual(expected);

@@ -63,6 +63,8 @@ export type { PromptText } from './tokens/prompt-text.ts';
 export type * from './files/upload-store.ts';
 export { createClaimRoom } from './run/claim-room.ts';
 export type { ClaimRoom, HeldChunks } from './run/claim-room.ts';
+export { shareSlots, soleLease } from './run/model-share.ts';
+export type { ModelDemand, ModelSlots, SlotHolder, SlotShare, WorkerLease } from './run/model-share.ts';
 export { createShareOut } from './webhooks/delivery-share.ts';
 export type { DeliveryShare } from './webhooks/delivery-share.ts';
 export * from './run/chunk.ts';

@@ -2,6 +2,7 @@
 import type { ApiKeyStore } from './owners/api-key-store.ts';
 import type { Batch, BatchError, BatchFormat, BatchStatus, RequestCounts } from './batches/batch.ts';
 import type { HeldChunks } from './run/claim-room.ts';
+import type { ModelDemand, WorkerLease } from './run/model-share.ts';
 import type { ClaimedChunk, NewChunk, NewSegment, SegmentRecord } from './run/chunk.ts';
 import type { DeliveryShare } from './webhooks/delivery-share.ts';
 import type { Delivery, NewEvent } from './webhooks/event.ts';
@@ -83,6 +84,8 @@ export interface ClaimChunksQuery {
    * it knows which of its chunks have lines left to send and which merely wait for retries or commits.
    */
   readonly held: readonly HeldChunks[];
+  /** So many chunks of a model at the most, of all batches together. A model that is missing: as many as `perModel` lets. */
+  readonly modelRoom?: ReadonlyMap<string, number> | undefined;
   /** Where set: at most one chunk of each batch, and none of these batches (ids). */
   readonly oneEachExcept: ReadonlySet<string> | null;
   /** By owner: only batches of a higher priority than this. An owner that is missing: all. */
@@ -242,9 +245,10 @@ export interface Store
   findStoppedBatches(worker: string): Promise<readonly string[]>;
   /**
    * Says that the worker is alive: what it holds stays its own for some 30 s from now on. (In a store that one process owns,
-   * until another worker says so.)
+   * until another worker says so.) Shares the limits of models out to the workers that are alive: the sum of what they may use
+   * is never above a limit. A model that is not among `demands` the worker has no slots of.
    */
-  renewLease(worker: string): Promise<void>;
+  renewLease(worker: string, demands?: readonly ModelDemand[]): Promise<WorkerLease>;
   /**
    * True where nobody has taken this turn within the last `everyMs` milliseconds; it is taken then. For what one worker does for all,
    * now and then. (In a store that one process owns it is always that one's turn.)

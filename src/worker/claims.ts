@@ -2,6 +2,8 @@ import { CHUNK_MAX_LINES, ChunkRun } from '../engine/index.ts';
 import type { ChunkClaim, ChunkRef, EngineContext, HeldChunks } from '../engine/index.ts';
 import { createGiveBacks } from './give-backs.ts';
 import type { Lanes } from './lanes.ts';
+import { NO_MODEL_LIMITS } from './model-limits.ts';
+import type { ModelLimits } from './model-limits.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
 
@@ -42,20 +44,24 @@ export function createClaims(options: {
   readonly lanes: Lanes;
   readonly gates: UpstreamGates;
   readonly windows: ModelWindows;
+  readonly limits?: ModelLimits | undefined;
   readonly maxConcurrency: number;
   readonly onRuns: (runs: readonly ChunkRun[]) => void;
 }): Claims {
-  const { ctx, worker, lanes, gates, windows, maxConcurrency, onRuns } = options;
+  const { ctx, worker, lanes, gates, windows, limits = NO_MODEL_LIMITS, maxConcurrency, onRuns } = options;
   const giveBacks = createGiveBacks({ clock: ctx.clock, log: ctx.log });
   const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
   // Enough chunks with lines left of one model to fill all slots, few enough that it cannot hold all memory.
   const maxPerModel = 2 + Math.ceil(wantedLines / 32);
-  /** After a claim that found nothing: none is made before so many chunks are spent, or something else changed. */
+  /** After a claim that found nothing: none is made before `progress` comes to this, or something else changed. */
   let nextClaim = 0;
   /** So many chunks were spent when batches without lines to send were claimed from last. */
   let dryChecked = -1;
   let refilling: Promise<void> | null = null;
   let stopped = false;
+
+  /** Rises where a chunk is spent or the slots of a model with a limit need more lines. */
+  const progress = (): number => lanes.spentRuns + limits.shortages;
 
   function wantsMore(): boolean {
     if (lanes.heldBytes >= MAX_HELD_BYTES) return false;
@@ -65,12 +71,12 @@ export function createClaims(options: {
   }
 
   /**
-   * Lines that can keep slots busy. Those of an upstream that is down, or of a model that has yet to answer, cannot, and
-   * must not keep others from being claimed while there is memory for these.
+   * Lines that can keep slots busy. Those of an upstream that is down, of a model that has yet to answer, or beyond the slots
+   * of a model with a limit, cannot, and must not keep others from being claimed while there is memory for these.
    */
   function countUsable(): number {
-    if (gates.allOpen && windows.allOpen) return lanes.readyLines;
-    return lanes.countReady(isUsable);
+    if (gates.allOpen && windows.allOpen) return lanes.readyLines - limits.surplus();
+    return lanes.countReady(isUsable) - limits.surplus(isUsable);
   }
 
   function isUsable(model: string): boolean {
@@ -79,12 +85,19 @@ export function createClaims(options: {
 
   /**
    * What counts against a claim's `perModel`: chunks that have lines left. Of a model that cannot be sent, one is enough to
-   * find out when it can, and more would only fill the memory.
+   * find out when it can, and more would only fill the memory; so it is where a model with a limit has enough lines for its slots.
    */
-  function countHeld(): HeldChunks[] {
-    const counts = lanes.countUntaken();
-    if (gates.allOpen && windows.allOpen) return counts;
-    return counts.map((held) => (isUsable(held.model) ? held : { ...held, chunks: maxPerModel }));
+  function countHeld(counts: readonly HeldChunks[]): readonly HeldChunks[] {
+    if (gates.allOpen && windows.allOpen && !limits.any) return counts;
+    return counts.map((held) => ({ ...held, chunks: Math.max(held.chunks, leastHeld(held.model)) }));
+  }
+
+  function leastHeld(model: string): number {
+    if (!isUsable(model)) return maxPerModel;
+    const limited = limits.find(model);
+    if (limited === null) return 0;
+    // Few slots are soon supplied: one chunk at a time.
+    return limits.hasEnough(limited) ? maxPerModel : maxPerModel - 1;
   }
 
   /** A batch runs dry when one of its chunks is spent, so looking once for each is enough. */
@@ -98,10 +111,12 @@ export function createClaims(options: {
     // With much held only what goes before everything that is ready of its owner may still be claimed.
     const mayReadAhead = lanes.heldBytes < READ_AHEAD_BYTES;
     const above = more || mayReadAhead ? ALL : lanes.topPriorities();
-    const held = countHeld();
+    const untaken = lanes.countUntaken();
+    const held = countHeld(untaken);
+    const modelRoom = limits.any ? limits.claimRoom(countByModel(untaken)) : undefined;
     const except = new Set(mayReadAhead ? held.map(({ batchId }) => batchId) : lanes.all.keys());
-    const spent = lanes.spentRuns;
-    dryChecked = spent;
+    const before = progress();
+    dryChecked = lanes.spentRuns;
     const claim = async (perModel: number) =>
       await ctx.store.claimChunks({
         worker,
@@ -109,6 +124,7 @@ export function createClaims(options: {
         limit: CLAIM_LIMIT,
         perModel,
         held,
+        modelRoom,
         oneEachExcept: more ? null : except,
         above,
       });
@@ -116,14 +132,13 @@ export function createClaims(options: {
     let claims = await claim(1);
     if (claims.length === 0) claims = await claim(maxPerModel);
     if (claims.length > 0) await open(claims);
-    else if (more) noteNothing(held, spent);
+    else if (more) nextClaim = hasFull(held, modelRoom) ? before + 1 : Infinity;
     return claims.length > 0;
   }
 
-  /** There may be more once a chunk is spent, where models at their limit have some left; else when there is work. */
-  function noteNothing(held: readonly HeldChunks[], spent: number): void {
-    const limited = held.some(({ chunks }) => chunks >= maxPerModel);
-    nextClaim = limited ? spent + 1 : Infinity;
+  /** There may be more once a chunk is spent where models have as many as they may. */
+  function hasFull(held: readonly HeldChunks[], modelRoom: ReadonlyMap<string, number> | undefined): boolean {
+    return held.some(({ chunks }) => chunks >= maxPerModel) || [...(modelRoom?.values() ?? [])].includes(0);
   }
 
   /** Reads the chunks and hands them over. One that cannot be read stays claimed for a while, or it would be next again. */
@@ -164,7 +179,7 @@ export function createClaims(options: {
       nextClaim = 0;
     },
     refillIfHungry() {
-      if (lanes.spentRuns < nextClaim || stopped || refilling !== null) return;
+      if (progress() < nextClaim || stopped || refilling !== null) return;
       if (!wantsMore() && !mayHaveRunDry()) return;
       // The next tick tries again.
       refill().catch((error: unknown) => ctx.log.error({ err: error }, 'the worker failed to claim work'));
@@ -175,6 +190,12 @@ export function createClaims(options: {
       await giveBacks.stop();
     },
   };
+}
+
+function countByModel(counts: readonly HeldChunks[]): ReadonlyMap<string, number> {
+  const sums = new Map<string, number>();
+  for (const { model, chunks } of counts) sums.set(model, (sums.get(model) ?? 0) + chunks);
+  return sums;
 }
 
 /** For logs, and to tell its failures from those of others. */

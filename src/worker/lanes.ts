@@ -1,11 +1,15 @@
 /** Which line goes next: claimed chunks, sorted into a lane a batch and a queue a model. */
 import type { ChunkRun, HeldChunks, Line, RunningBatch } from '../engine/index.ts';
+import { NO_MODEL_LIMITS } from './model-limits.ts';
+import type { LimitedModel, ModelLimits } from './model-limits.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { Suspects } from './suspects.ts';
 
 /** Lines of one model of one batch. */
 interface ModelQueue {
   readonly model: string;
+  /** Null: the model has no limit. */
+  readonly limited: LimitedModel | null;
   /** Chunks that have lines which were not taken yet, in order. */
   readonly runs: ChunkRun[];
   /** Lines whose wait for another attempt is over; they go first. */
@@ -67,11 +71,17 @@ export interface Lanes {
   landed(line: Line): void;
   /** Nothing more of this batch is taken. */
   stop(lane: Lane): void;
+  /** Nothing more of this chunk is taken. */
+  stopRun(run: ChunkRun): void;
   /** Forgets a lane without chunks. */
   removeIfEmpty(lane: Lane): void;
 }
 
-export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
+export function createLanes(
+  suspects: Suspects,
+  windows: ModelWindows,
+  limits: ModelLimits = NO_MODEL_LIMITS,
+): Lanes {
   const lanes = new Map<string, Lane>();
   const loads = new Map<string, OwnerLoad>();
   let turn = 0;
@@ -81,8 +91,17 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
 
   function queueOf(lane: Lane, model: string): ModelQueue {
     let queue = lane.queues.get(model);
-    if (queue === undefined) lane.queues.set(model, (queue = { model, runs: [], again: [], inFlight: 0 }));
+    if (queue === undefined) {
+      queue = { model, limited: limits.find(model), runs: [], again: [], inFlight: 0 };
+      lane.queues.set(model, queue);
+    }
     return queue;
+  }
+
+  /** Lines of the queue became ready or, less than 0, are ready no more. */
+  function addReady({ limited }: ModelQueue, lines: number): void {
+    readyLines += lines;
+    if (limited !== null) limits.addReady(limited, lines);
   }
 
   function newLane(batch: RunningBatch): Lane {
@@ -105,11 +124,16 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
     const at = queue.runs.indexOf(run);
     if (at !== -1) {
       queue.runs.splice(at, 1);
-      readyLines -= run.untaken;
+      addReady(queue, -run.untaken);
     }
     const kept = queue.again.filter((line) => line.run !== run);
-    readyLines -= queue.again.length - kept.length;
+    addReady(queue, kept.length - queue.again.length);
     queue.again.splice(0, queue.again.length, ...kept);
+  }
+
+  function stopRun(lane: Lane, run: ChunkRun): void {
+    dropReady(queueOf(lane, run.model), run);
+    run.stopped = true;
   }
 
   return {
@@ -165,9 +189,10 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       heldBytes += run.bytes;
       if (lane.stopping) run.stopped = true;
       if (run.stopped) return;
-      queueOf(lane, run.model).runs.push(run);
+      const queue = queueOf(lane, run.model);
+      queue.runs.push(run);
       suspects.addRun(run);
-      readyLines += run.untaken;
+      addReady(queue, run.untaken);
     },
     removeRun(run) {
       const lane = lanes.get(run.batch.id);
@@ -183,18 +208,22 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
     putBack(line) {
       const lane = lanes.get(line.run.batch.id);
       if (lane === undefined || line.run.stopped) return;
-      queueOf(lane, line.run.model).again.push(line);
-      readyLines++;
+      const queue = queueOf(lane, line.run.model);
+      queue.again.push(line);
+      addReady(queue, 1);
     },
     takeNext(isOpen) {
-      const found = pick(lanes.values(), (model) => isOpen(model) && windows.hasRoom(model), suspects);
+      const hasRoom = ({ model, limited }: ModelQueue): boolean =>
+        (limited === null || limits.hasRoom(limited)) && isOpen(model) && windows.hasRoom(model);
+      const found = pick(lanes.values(), hasRoom, suspects);
       if (found === null) return null;
       const { lane, queue } = found;
       const runsBefore = queue.runs.length;
       const line = takeAgain(queue.again, suspects) ?? takeFrom(queue.runs, suspects);
       spentRuns += runsBefore - queue.runs.length;
-      readyLines--;
+      addReady(queue, -1);
       queue.inFlight++;
+      if (queue.limited !== null) queue.limited.inFlight++;
       lane.flying.add(line);
       lane.load.inFlight++;
       lane.load.lastTurn = ++turn;
@@ -207,6 +236,7 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
       if (lane === undefined || !lane.flying.delete(line)) return;
       const queue = queueOf(lane, line.run.model);
       queue.inFlight--;
+      if (queue.limited !== null) queue.limited.inFlight--;
       lane.load.inFlight--;
       windows.ended(queue.model);
       suspects.landed();
@@ -214,10 +244,11 @@ export function createLanes(suspects: Suspects, windows: ModelWindows): Lanes {
     },
     stop(lane) {
       lane.stopping = true;
-      for (const run of lane.runs) {
-        dropReady(queueOf(lane, run.model), run);
-        run.stopped = true;
-      }
+      for (const run of lane.runs) stopRun(lane, run);
+    },
+    stopRun(run) {
+      const lane = lanes.get(run.batch.id);
+      if (lane !== undefined) stopRun(lane, run);
     },
     removeIfEmpty(lane) {
       if (lane.runs.size > 0 || lane.flying.size > 0) return;
@@ -255,14 +286,14 @@ function takeFrom(runs: ChunkRun[], suspects: Suspects): Line {
 }
 
 /** True where the queue has a line that may go now. */
-function isSendable(queue: ModelQueue, isOpen: (model: string) => boolean, suspects: Suspects): boolean {
+function isSendable(queue: ModelQueue, hasRoom: (queue: ModelQueue) => boolean, suspects: Suspects): boolean {
   const mayRetry = queue.again.length > 0 && queue.again.some((line) => suspects.mayRetry(line));
-  return (mayRetry || queue.runs.some((run) => suspects.mayTake(run))) && isOpen(queue.model);
+  return (mayRetry || queue.runs.some((run) => suspects.mayTake(run))) && hasRoom(queue);
 }
 
 function pick(
   lanes: Iterable<Lane>,
-  isOpen: (model: string) => boolean,
+  hasRoom: (queue: ModelQueue) => boolean,
   suspects: Suspects,
 ): { lane: Lane; queue: ModelQueue } | null {
   let best: { lane: Lane; queue: ModelQueue } | null = null;
@@ -271,7 +302,7 @@ function pick(
     let queue: ModelQueue | null = null;
     for (const candidate of lane.queues.values()) {
       if (queue !== null && candidate.inFlight >= queue.inFlight) continue;
-      if (isSendable(candidate, isOpen, suspects)) queue = candidate;
+      if (isSendable(candidate, hasRoom, suspects)) queue = candidate;
     }
     if (queue !== null) best = { lane, queue };
   }

@@ -1,15 +1,18 @@
 /** Says again and again that this worker is alive, and takes over from those that are not. */
 import type { EngineContext } from '../engine/index.ts';
+import type { ModelLimits } from './model-limits.ts';
 
 /** A third of the time after which others take a worker for dead, milliseconds. */
 const RENEW_MS = 10_000;
 /** After a failure the next one is made this soon: what is held is lost where none succeeds in time. */
 const RETRY_MS = 1000;
+/** Where slots of models are to come or to be given back, the next one is made this soon. */
+const SLOTS_MS = 1000;
 
 export interface Lease {
   /** Makes it, before anything is claimed, and keeps it up from then on. Rejects where it cannot be made. */
   start(): Promise<void>;
-  /** Renews it no more: what is held must have been given back. */
+  /** Renews it no more, and leaves the slots of models to others: what is held must have been given back. */
   stop(): Promise<void>;
 }
 
@@ -17,25 +20,40 @@ export interface Lease {
 export function createLease(options: {
   readonly ctx: EngineContext;
   readonly worker: string;
+  readonly limits: ModelLimits;
   readonly onReleased: () => void;
 }): Lease {
-  const { ctx, worker, onReleased } = options;
+  const { ctx, worker, limits, onReleased } = options;
   let cancel = (): void => {};
   let renewing: Promise<void> = Promise.resolve();
   let stopped = false;
 
-  async function renew(): Promise<void> {
-    await ctx.store.renewLease(worker);
+  /** Answers when to do so again, milliseconds. */
+  async function renew(): Promise<number> {
+    const sentAt = ctx.clock.monotonic();
+    const demands = limits.demands();
+    const lease = await ctx.store.renewLease(worker, demands);
+    const soon = limits.grant(lease, demands, sentAt);
     await ctx.store.releaseDeadLeases(ctx.clock.now());
+    return soon ? SLOTS_MS : RENEW_MS;
+  }
+
+  async function leaveSlots(): Promise<void> {
+    limits.close();
+    try {
+      await ctx.store.renewLease(worker, []);
+    } catch (error) {
+      ctx.log.warn({ err: error }, 'slots of models are free for others only once the lease has ended');
+    }
   }
 
   function renewAfter(ms: number): void {
     if (stopped) return;
     cancel = ctx.clock.after(ms, () => {
       renewing = renew().then(
-        () => {
+        (ms) => {
           onReleased();
-          renewAfter(RENEW_MS);
+          renewAfter(ms);
         },
         (error: unknown) => {
           ctx.log.error({ err: error }, 'the lease of this worker cannot be renewed');
@@ -47,13 +65,13 @@ export function createLease(options: {
 
   return {
     async start() {
-      await renew();
-      renewAfter(RENEW_MS);
+      renewAfter(await renew());
     },
     async stop() {
       stopped = true;
       cancel();
       await renewing;
+      if (limits.any) await leaveSlots();
     },
   };
 }

@@ -2,6 +2,7 @@
 import { judgeAttempt } from '../engine/index.ts';
 import type { ChunkRun, Committer, EngineContext, Line, Outcome, Verdict } from '../engine/index.ts';
 import type { Lane, Lanes } from './lanes.ts';
+import type { ModelLimits } from './model-limits.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { Turns } from './turns.ts';
 import type { UpstreamGates } from './upstream-gates.ts';
@@ -16,6 +17,8 @@ export interface Slots {
   retryDue(line: Line): void;
   /** Aborts every request of the lane that is still in flight. */
   abort(lane: Lane): void;
+  /** Aborts every request of models with a limit: their slots may be another worker's. */
+  abortLimited(): void;
   readonly inFlight: number;
 }
 
@@ -25,6 +28,7 @@ export interface SlotsOptions {
   readonly turns: Turns;
   readonly gates: UpstreamGates;
   readonly windows: ModelWindows;
+  readonly limits: ModelLimits;
   readonly waiting: WaitHeap<Line>;
   readonly committer: Committer;
   readonly maxConcurrency: number;
@@ -33,7 +37,7 @@ export interface SlotsOptions {
 }
 
 export function createSlots(options: SlotsOptions): Slots {
-  const { ctx, lanes, turns, gates, windows, waiting, committer, maxConcurrency, onLanded } = options;
+  const { ctx, lanes, turns, gates, windows, limits, waiting, committer, maxConcurrency, onLanded } = options;
   let inFlight = 0;
 
   const isOpen = (model: string): boolean => gates.isOpen(model);
@@ -90,7 +94,7 @@ export function createSlots(options: SlotsOptions): Slots {
   }
 
   async function sendAlone(line: Line): Promise<void> {
-    if (await turns.begin(line)) return send(line);
+    if (await turns.begin(line)) return goOn(line);
     gates.noteUntold(line.run.model);
     free(line);
     fill();
@@ -100,7 +104,13 @@ export function createSlots(options: SlotsOptions): Slots {
   async function retryInTurn(line: Line, delayMs: number): Promise<void> {
     line.retries++;
     await turns.hold(line, delayMs);
-    if (turns.has(line) && !line.run.stopped) send(line);
+    if (turns.has(line) && !line.run.stopped) goOn(line);
+    else settle(line, { kind: 'aborted' });
+  }
+
+  /** Sends a line that waited in its slot, unless that slot may be another worker's by now. */
+  function goOn(line: Line): void {
+    if (limits.mayGoOn(line.run.model)) send(line);
     else settle(line, { kind: 'aborted' });
   }
 
@@ -120,6 +130,11 @@ export function createSlots(options: SlotsOptions): Slots {
     },
     abort(lane) {
       for (const line of lane.flying) line.abort?.();
+    },
+    abortLimited() {
+      for (const { flying } of lanes.all.values()) {
+        for (const line of flying) if (limits.find(line.run.model) !== null) line.abort?.();
+      }
     },
     get inFlight() {
       return inFlight;

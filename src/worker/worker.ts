@@ -7,6 +7,8 @@ import { createHousekeeping } from './housekeeping.ts';
 import { createLaneStops } from './lane-stops.ts';
 import { createLanes } from './lanes.ts';
 import { createLease } from './lease.ts';
+import { createModelLimits } from './model-limits.ts';
+import { createModelReturns } from './model-returns.ts';
 import { createModelWindows } from './model-windows.ts';
 import { createSlots } from './slots.ts';
 import { createSteps } from './steps.ts';
@@ -24,6 +26,8 @@ export interface WorkerOptions {
   readonly engine: Engine;
   /** Requests in flight at the most. Default 64. */
   readonly maxConcurrency?: number | undefined;
+  /** By model: requests of it in flight at the most, of all workers over the same store together. Default: no limits. */
+  readonly modelConcurrency?: ReadonlyMap<string, number> | undefined;
 }
 
 export interface Worker {
@@ -38,7 +42,8 @@ export interface Worker {
 }
 
 /** Drives the engine: prepares batches, keeps the request slots full, finalizes, delivers webhooks, tidies up. */
-export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Worker {
+export function createWorker(options: WorkerOptions): Worker {
+  const { engine, maxConcurrency = 64, modelConcurrency = new Map() } = options;
   const ctx = engine.context;
   const worker = `worker_${randomBytes(8).toString('hex')}`;
   let ticker: Ticker | null = null;
@@ -51,7 +56,18 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
 
   const suspects = createSuspects();
   const windows = createModelWindows({ maxConcurrency, onUnused: (model) => gates.forget(model) });
-  const lanes = createLanes(suspects, windows);
+  const limits = createModelLimits({
+    clock: ctx.clock,
+    limits: modelConcurrency,
+    onExpired() {
+      ctx.log.warn(
+        {},
+        'the lease is too old to go on with models that have a limit; their requests are aborted',
+      );
+      slots.abortLimited();
+    },
+  });
+  const lanes = createLanes(suspects, windows, limits);
   const gates = createUpstreamGates({
     clock: ctx.clock,
     log: ctx.log,
@@ -67,6 +83,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     turns,
     gates,
     windows,
+    limits,
     waiting,
     committer,
     maxConcurrency,
@@ -79,13 +96,15 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
     lanes,
     gates,
     windows,
+    limits,
     maxConcurrency,
     onRuns: (runs) => laneStops.takeOn(runs),
   });
   const steps = createSteps(ctx, worker, wake);
   const deliveries = createDeliveries(ctx, worker, wake);
   const housekeeping = createHousekeeping(ctx);
-  const lease = createLease({ ctx, worker, onReleased: wake });
+  const returns = createModelReturns({ ctx, lanes, limits, committer, onReturned });
+  const lease = createLease({ ctx, worker, limits, onReleased: wake });
 
   function wake(): void {
     claims.noteWork();
@@ -96,6 +115,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   const parts: readonly (readonly (() => Promise<void>)[])[] = [
     [expireBatches],
     [() => laneStops.check()],
+    [async () => returns.check()],
     [
       () => steps.fill(),
       () => {
@@ -122,6 +142,11 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
   async function expireBatches(): Promise<void> {
     const expired = await ctx.store.expireBatches(ctx.clock.now());
     if (expired > 0) ctx.log.info({ batches: expired }, 'batches reached their deadline');
+  }
+
+  function onReturned(run: ChunkRun): void {
+    removeRun(run);
+    hasStrays = true;
   }
 
   function onGivenBack(): void {
@@ -202,6 +227,7 @@ export function createWorker({ engine, maxConcurrency = 64 }: WorkerOptions): Wo
       gates.close();
       const ends = await Promise.allSettled([committer.close()]);
       laneStops.close();
+      await returns.stop();
       ends.push(
         ...(await Promise.allSettled([...lanes.all.values()].map((lane) => laneStops.giveBack(lane)))),
       );

@@ -228,6 +228,23 @@ function describeLimits(it: StoreIt): void {
     expect(names(await claim(store))).toEqual(['busy 1', 'busy 2']);
   });
 
+  it('take no more than so many chunks of a model, of all batches together, and none of some', async ({
+    store,
+  }) => {
+    const chunks = ['a', 'a', 'b', 'c', 'a'].map((model, number) => aChunk(number, { model }));
+    await start(store, 'one', { expiresAt: T0 + 10 }, chunks);
+    await start(store, 'two', { expiresAt: T0 + 20 }, chunks);
+    const modelRoom = new Map([
+      ['a', 3],
+      ['b', 0],
+      ['elsewhere', 1],
+    ]);
+    expect(names(await claim(store, { modelRoom }))).toEqual(['one 0', 'two 0', 'one 1', 'two 3', 'one 3']);
+    expect(names(await claim(store, { modelRoom: new Map([['a', 0]]) }))).toEqual(['two 2', 'one 2']);
+    expect(names(await claim(store, { modelRoom: new Map([['a', 1]]), limit: 1 }))).toEqual(['two 1']);
+    expect(names(await claim(store))).toEqual(['one 4', 'two 4']);
+  });
+
   it('may be asked for batches above a priority, of each owner another one', async ({ store }) => {
     await start(store, 'low', { priority: 0 });
     await start(store, 'high', { priority: 5 });

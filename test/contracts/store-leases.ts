@@ -115,5 +115,21 @@ export function describeLeases(it: StoreIt): void {
       await store.releaseDeadLeases(T0);
       expect((await store.claimBatchStep('w', T0))?.step).toBe('finalize');
     });
+
+    it('give a worker that is alone the whole limit of each model that it asks for', async ({ store }) => {
+      const demands = [
+        { model: 'org/a:1', limit: 7, held: 0 },
+        { model: 'b', limit: 2, held: 0 },
+      ];
+      const { validMs, slots } = await store.renewLease('w', demands);
+      expect(validMs).toBeGreaterThanOrEqual(10_000);
+      expect(slots).toEqual([
+        { model: 'org/a:1', slots: 7, share: 7 },
+        { model: 'b', slots: 2, share: 2 },
+      ]);
+      const lower = await store.renewLease('w', [{ model: 'b', limit: 1, held: 2 }]);
+      expect(lower.slots).toEqual([{ model: 'b', slots: 1, share: 1 }]);
+      expect((await store.renewLease('w')).slots).toEqual([]);
+    });
   });
 }

@@ -1,20 +1,25 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
+import type { ModelDemand, WorkerLease } from '../../src/engine/index.ts';
 import { createLease } from '../../src/worker/lease.ts';
+import { createModelLimits } from '../../src/worker/model-limits.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import { createRecordingLog } from '../helpers/recording-log.ts';
 import { createTestEngine } from '../helpers/test-engine.ts';
 
 /** A lease over a store that notes what it is asked, and fails while it is told to. */
-function setUp() {
+function setUp(modelConcurrency: ReadonlyMap<string, number> = new Map()) {
   const storage = createMemoryStorage();
   const calls: string[] = [];
-  const state = { fails: false };
+  const state = { fails: false, lease: { validMs: 30_000, slots: [] } as WorkerLease };
+  const asked: (readonly ModelDemand[])[] = [];
   const store = {
     ...storage.store,
-    async renewLease(worker: string) {
+    async renewLease(worker: string, demands: readonly ModelDemand[] = []) {
       calls.push(`renew ${worker}`);
+      asked.push(demands);
       if (state.fails) throw new Error('no connection');
+      return state.lease;
     },
     async releaseDeadLeases() {
       calls.push('release');
@@ -24,9 +29,10 @@ function setUp() {
   const log = createRecordingLog();
   const { context: ctx } = createTestEngine({ storage: { ...storage, store }, clock, log });
   const onReleased = vi.fn<() => void>();
-  const lease = createLease({ ctx, worker: 'w', onReleased });
+  const limits = createModelLimits({ clock, limits: modelConcurrency, onExpired() {} });
+  const lease = createLease({ ctx, worker: 'w', limits, onReleased });
   onTestFinished(() => lease.stop());
-  return { lease, clock, log, calls, state, onReleased };
+  return { lease, clock, log, calls, state, onReleased, limits, asked };
 }
 
 describe('the lease of a worker', () => {
@@ -73,5 +79,32 @@ describe('the lease of a worker', () => {
     await lease.stop();
     clock.advance(60_000);
     expect(calls).toHaveLength(2);
+  });
+
+  it('asks for the slots of models each time, each second while there are some to come or to give back', async () => {
+    const { lease, clock, state, onReleased, limits, asked } = setUp(new Map([['m', 8]]));
+    const renewed = async (times: number) =>
+      await vi.waitFor(() => expect(onReleased).toHaveBeenCalledTimes(times));
+    const answer = (slots: number, share: number) => {
+      state.lease = { validMs: 30_000, slots: [{ model: 'm', slots, share }] };
+    };
+    answer(2, 8);
+    await lease.start();
+    expect(limits.find('m')?.slots).toBe(2);
+    answer(8, 8);
+    clock.advance(1000);
+    await renewed(1);
+    answer(4, 4);
+    clock.advance(9999);
+    expect(asked).toHaveLength(2);
+    clock.advance(1);
+    await renewed(2);
+    expect(limits.find('m')?.slots).toBe(4);
+    clock.advance(1000);
+    await renewed(3);
+    clock.advance(9999);
+    expect(asked.map(([demand]) => demand?.held)).toEqual([0, 2, 8, 4]);
+    await lease.stop();
+    expect(asked.at(-1)).toEqual([]);
   });
 });

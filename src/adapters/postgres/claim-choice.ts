@@ -36,6 +36,8 @@ interface Candidate {
   ready?: ReadyChunk[];
   /** The number of the last chunk that was read. */
   readTo?: number;
+  /** Models without room, as far as is known: room never grows within a claim. */
+  full?: Set<string>;
 }
 
 interface ReadyChunk {
@@ -97,17 +99,30 @@ async function takeReady(
   sql: Sql,
   candidate: Candidate,
   room: ClaimRoom,
-  { limit, held, perModel }: ClaimChunksQuery,
+  query: ClaimChunksQuery,
 ): Promise<ReadyChunk | undefined> {
-  const full = held.filter(({ batchId, chunks }) => batchId === candidate.id && chunks >= perModel);
-  const models = full.map(({ model }) => model);
+  const full = (candidate.full ??= modelsWithoutRoom(candidate.id, query));
   for (;;) {
     const ready = (candidate.ready ??= []);
     const at = ready.findIndex(({ model }) => room.has(candidate.id, model));
     if (at !== -1) return ready.splice(at, 1)[0];
-    const more = await sql.all<ReadyChunk>(READ_READY, candidate.seq, candidate.readTo ?? -1, models, limit);
-    if (more.length === 0) return undefined;
-    candidate.readTo = more.at(-1)?.number ?? 0;
-    candidate.ready = more;
+    for (const { model } of ready) full.add(model);
+    candidate.ready = await sql.all<ReadyChunk>(
+      READ_READY,
+      candidate.seq,
+      candidate.readTo ?? -1,
+      [...full],
+      query.limit,
+    );
+    const last = candidate.ready.at(-1);
+    if (last === undefined) return undefined;
+    candidate.readTo = last.number;
   }
+}
+
+/** Of these the batch's chunks need not even be read. */
+function modelsWithoutRoom(batchId: string, { held, perModel, modelRoom }: ClaimChunksQuery): Set<string> {
+  const full = held.filter((chunks) => chunks.batchId === batchId && chunks.chunks >= perModel);
+  const none = [...(modelRoom ?? [])].filter(([, room]) => room <= 0);
+  return new Set([...full.map(({ model }) => model), ...none.map(([model]) => model)]);
 }

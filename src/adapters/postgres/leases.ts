@@ -1,23 +1,26 @@
 import type { Store } from '../../engine/ports.ts';
 import type { Database, Sql } from './database.ts';
+import { shareModels } from './model-slots.ts';
 
 export type LeaseVerbs = Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeTurn'>;
 
 /** A worker that was not heard of for so long is dead. By the database's clock: those of the nodes may differ. */
-const LEASE = "interval '30 seconds'";
+const LEASE_MS = 30_000;
 
 /** Which workers are alive, and what the dead ones held. */
 export function createLeaseVerbs(db: Database): LeaseVerbs {
   return {
-    renewLease: (worker) =>
+    renewLease: (worker, demands = []) =>
       db.transaction(async (sql) => {
         await sql.run(
           `
-          insert into workers (id, alive_until) values ($1, now() + ${LEASE})
+          insert into workers (id, alive_until) values ($1, now() + $2 * interval '1 millisecond')
           on conflict (id) do update set alive_until = excluded.alive_until
           `,
           worker,
+          LEASE_MS,
         );
+        return { validMs: LEASE_MS, slots: await shareModels(sql, worker, demands) };
       }),
     releaseDeadLeases: () => db.transaction(releaseDeadLeases),
     takeTurn: (task, everyMs) =>

@@ -1,5 +1,6 @@
 import type { Database } from 'better-sqlite3';
 import type { Store } from '../../engine/ports.ts';
+import { soleLease } from '../../engine/run/model-share.ts';
 import { transaction } from './transaction.ts';
 
 /**
@@ -33,8 +34,9 @@ export function createLeaseVerbs(db: Database): Pick<Store, 'renewLease' | 'rele
     freeDeliveries.run(worker);
   });
   return {
-    renewLease: async (worker) => {
+    renewLease: async (worker, demands = []) => {
       alive = worker;
+      return soleLease(demands);
     },
     releaseDeadLeases: async () => release(alive),
     takeTurn: async () => true,

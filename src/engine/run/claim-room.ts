@@ -15,8 +15,11 @@ export interface ClaimRoom {
 export function createClaimRoom(options: {
   readonly perModel: number;
   readonly held: readonly HeldChunks[];
+  /** So many chunks of a model one claim may take, of all batches together; a model that is missing: any number. */
+  readonly modelRoom?: ReadonlyMap<string, number> | undefined;
 }): ClaimRoom {
-  const { perModel, held } = options;
+  const { perModel, held, modelRoom } = options;
+  const left = modelRoom === undefined ? null : new Map(modelRoom);
   /** By batch, then by model. */
   const counts = new Map<string, Map<string, number>>();
 
@@ -28,7 +31,12 @@ export function createClaimRoom(options: {
 
   for (const { batchId, model, chunks } of held) add(batchId, model, chunks);
   return {
-    has: (batchId, model) => (counts.get(batchId)?.get(model) ?? 0) < perModel,
-    take: (batchId, model) => add(batchId, model, 1),
+    has: (batchId, model) =>
+      (counts.get(batchId)?.get(model) ?? 0) < perModel && (left?.get(model) ?? Infinity) > 0,
+    take(batchId, model) {
+      add(batchId, model, 1);
+      const room = left?.get(model);
+      if (room !== undefined) left?.set(model, room - 1);
+    },
   };
 }

@@ -95,6 +95,7 @@ export const CHUNK_ACTIONS: Readonly<Record<string, Action>> = {
       held,
       oneEachExcept: n % 5 === 0 ? new Set(held.map(({ batchId }) => batchId)) : null,
       above: new Map(m % 4 === 0 ? [['ann', 0]] : []),
+      modelRoom: n % 3 === 0 ? new Map([['a', m % 3]]) : undefined,
     };
     const claimed = await both(async (store) =>
       (await claim(store, query)).map((claimed) => ({ ...claimed, chunk: { ...claimed.chunk } })),

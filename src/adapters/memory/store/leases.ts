@@ -1,4 +1,5 @@
 import type { Store } from '../../../engine/ports.ts';
+import { soleLease } from '../../../engine/run/model-share.ts';
 import type { StoreState } from './state.ts';
 
 /** One process, hence one worker that is alive: the last one that said so. */
@@ -6,8 +7,9 @@ export function createLeaseVerbs(
   state: StoreState,
 ): Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeTurn'> {
   return {
-    renewLease: async (worker) => {
+    renewLease: async (worker, demands = []) => {
       state.liveWorker = worker;
+      return soleLease(demands);
     },
     releaseDeadLeases: async () => releaseDeadLeases(state),
     takeTurn: async () => true,
