@@ -138,6 +138,16 @@ describe('a reader of a result log', () => {
     expect(await postgres.query('select from result_readers')).toEqual([]);
   });
 
+  it('whose lease has ended holds up no drop', async () => {
+    await clear();
+    const log = await openLog();
+    await log.append(A, [Buffer.from('x')]);
+    await log.open(A);
+    await postgres.query("update result_readers set alive_until = now() - interval '1 second'");
+    await log.drop(A);
+    expect(await piecesLeft()).toBe(0);
+  });
+
   it('reads line by line with few statements', async () => {
     await clear();
     const { results, statements } = await openCounted();
