@@ -160,7 +160,11 @@ describe('a reader of a result log', () => {
       expect(read.equals(line)).toBe(true);
       read.fill(0);
     }
-    expect((await reader.read(3000, 1000)).equals(lines[3] as Buffer)).toBe(true);
+    for (let i = 0; i < 2; i++) {
+      const again = await reader.read(3000, 1000);
+      expect(again.equals(lines[3] as Buffer)).toBe(true);
+      again.fill(0);
+    }
     expect(statements.length).toBeLessThan(10);
     await reader.close();
   });
