@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createPostgresResultLog, openPostgres } from '../../src/adapters/postgres/index.ts';
 import { createResultSlots } from '../../src/adapters/postgres/result-slots.ts';
+import type { ResultLog } from '../../src/engine/ports.ts';
 import { describeResultLogContract } from '../contracts/result-log.ts';
 import { memoryObjects } from '../helpers/memory-objects.ts';
 import { usePostgres } from '../helpers/postgres.ts';
@@ -216,26 +217,46 @@ describe('the statements of a result log', () => {
 });
 
 describe('an append whose answer is lost', () => {
-  it('is told as a failure, and nothing that follows is laid over it', async () => {
-    await clear();
+  const LOST = Buffer.from('this one is lost');
+
+  /** A log of which appends of these bytes meet the next of `fates`. */
+  async function openThroughProxy(fates: Fate[]): Promise<ResultLog> {
     const { hostname: host, port } = new URL(postgres.url);
-    const fates: Fate[] = [];
     const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
-      bytes.includes('this one is lost') ? (fates.shift() ?? 'pass') : 'pass',
+      bytes.includes(LOST) ? (fates.shift() ?? 'pass') : 'pass',
     );
     onTestFinished(() => proxy.close());
     const url = new URL(postgres.url);
     url.port = String(proxy.port);
-    const log = await openLog({}, url.href);
+    return await openLog({}, url.href);
+  }
+
+  it('is told as a failure, and nothing that follows is laid over it', async () => {
+    await clear();
+    const fates: Fate[] = [];
+    const log = await openThroughProxy(fates);
     await log.append(A, [Buffer.from('first')]);
     fates.push('cut after');
-    const lost = [Buffer.from('this one is lost')];
-    await expect(log.append(A, lost)).rejects.toMatchObject({ code: expect.stringMatching(/^E[A-Z0-9]+$/) });
+    await expect(log.append(A, [LOST])).rejects.toMatchObject({
+      code: expect.stringMatching(/^E[A-Z0-9]+$/),
+    });
     expect(fates).toEqual([]);
     await expect.poll(piecesLeft).toBe(2);
-    expect(await log.append(A, lost)).toEqual({ position: 21 });
-    expect(await log.read(A, 21, 16)).toEqual(lost[0]);
+    expect(await log.append(A, [LOST])).toEqual({ position: 21 });
+    expect(await log.read(A, 21, 16)).toEqual(LOST);
     expect(await log.read(A, 0, 37)).toEqual(Buffer.from('firstthis one is lostthis one is lost'));
+  });
+
+  it('or never came to the database leaves a gap, which is not read over', async () => {
+    await clear();
+    const fates: Fate[] = [];
+    const log = await openThroughProxy(fates);
+    await log.append(A, [Buffer.from('first')]);
+    fates.push('cut before');
+    await expect(log.append(A, [LOST])).rejects.toThrow();
+    expect(await log.append(A, [LOST])).toEqual({ position: 21 });
+    await expect(log.read(A, 0, 37)).rejects.toThrow('ends at byte 5, before byte 37');
+    expect(await log.read(A, 21, 16)).toEqual(LOST);
   });
 });
 
