@@ -28,6 +28,8 @@ create table result_pieces (
   -- A share of the table says nothing where rows live for minutes: clean up after so many dead rows (of bytes: 2 KB each).
   autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 2000, autovacuum_vacuum_insert_threshold = -1,
   autovacuum_vacuum_cost_delay = 0,
+  -- So that the plans of an empty table are forgotten soon.
+  autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000,
   toast.autovacuum_vacuum_scale_factor = 0, toast.autovacuum_vacuum_threshold = 20000,
   toast.autovacuum_vacuum_insert_threshold = -1, toast.autovacuum_vacuum_cost_delay = 0
 );

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createPostgresResultLog, openPostgres } from '../../src/adapters/postgres/index.ts';
 import { createResultSlots } from '../../src/adapters/postgres/result-slots.ts';
+import type { ResultLog } from '../../src/engine/ports.ts';
 import { describeResultLogContract } from '../contracts/result-log.ts';
 import { memoryObjects } from '../helpers/memory-objects.ts';
 import { usePostgres } from '../helpers/postgres.ts';
@@ -138,6 +139,16 @@ describe('a reader of a result log', () => {
     expect(await postgres.query('select from result_readers')).toEqual([]);
   });
 
+  it('whose lease has ended holds up no drop', async () => {
+    await clear();
+    const log = await openLog();
+    await log.append(A, [Buffer.from('x')]);
+    await log.open(A);
+    await postgres.query("update result_readers set alive_until = now() - interval '1 second'");
+    await log.drop(A);
+    expect(await piecesLeft()).toBe(0);
+  });
+
   it('reads line by line with few statements', async () => {
     await clear();
     const { results, statements } = await openCounted();
@@ -150,9 +161,26 @@ describe('a reader of a result log', () => {
       expect(read.equals(line)).toBe(true);
       read.fill(0);
     }
-    expect((await reader.read(3000, 1000)).equals(lines[3] as Buffer)).toBe(true);
+    for (let i = 0; i < 2; i++) {
+      const again = await reader.read(3000, 1000);
+      expect(again.equals(lines[3] as Buffer)).toBe(true);
+      again.fill(0);
+    }
     expect(statements.length).toBeLessThan(10);
     await reader.close();
+  });
+});
+
+describe('a reader that cannot be closed', () => {
+  it('does not say so to whoever has read: its lease ends', async () => {
+    await clear();
+    const db = await openDatabase();
+    const results = createPostgresResultLog({ db: { ...db, run: () => Promise.reject(new Error('cut')) } });
+    await results.append(A, [Buffer.from('x')]);
+    const reader = await results.open(A);
+    await reader.close();
+    await results.close();
+    expect(await postgres.query('select from result_readers')).toHaveLength(1);
   });
 });
 
@@ -189,26 +217,46 @@ describe('the statements of a result log', () => {
 });
 
 describe('an append whose answer is lost', () => {
-  it('is told as a failure, and nothing that follows is laid over it', async () => {
-    await clear();
+  const LOST = Buffer.from('this one is lost');
+
+  /** A log of which appends of these bytes meet the next of `fates`. */
+  async function openThroughProxy(fates: Fate[]): Promise<ResultLog> {
     const { hostname: host, port } = new URL(postgres.url);
-    const fates: Fate[] = [];
     const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
-      bytes.includes('this one is lost') ? (fates.shift() ?? 'pass') : 'pass',
+      bytes.includes(LOST) ? (fates.shift() ?? 'pass') : 'pass',
     );
     onTestFinished(() => proxy.close());
     const url = new URL(postgres.url);
     url.port = String(proxy.port);
-    const log = await openLog({}, url.href);
+    return await openLog({}, url.href);
+  }
+
+  it('is told as a failure, and nothing that follows is laid over it', async () => {
+    await clear();
+    const fates: Fate[] = [];
+    const log = await openThroughProxy(fates);
     await log.append(A, [Buffer.from('first')]);
     fates.push('cut after');
-    const lost = [Buffer.from('this one is lost')];
-    await expect(log.append(A, lost)).rejects.toMatchObject({ code: expect.stringMatching(/^E[A-Z0-9]+$/) });
+    await expect(log.append(A, [LOST])).rejects.toMatchObject({
+      code: expect.stringMatching(/^E[A-Z0-9]+$/),
+    });
     expect(fates).toEqual([]);
     await expect.poll(piecesLeft).toBe(2);
-    expect(await log.append(A, lost)).toEqual({ position: 21 });
-    expect(await log.read(A, 21, 16)).toEqual(lost[0]);
+    expect(await log.append(A, [LOST])).toEqual({ position: 21 });
+    expect(await log.read(A, 21, 16)).toEqual(LOST);
     expect(await log.read(A, 0, 37)).toEqual(Buffer.from('firstthis one is lostthis one is lost'));
+  });
+
+  it('or never came to the database leaves a gap, which is not read over', async () => {
+    await clear();
+    const fates: Fate[] = [];
+    const log = await openThroughProxy(fates);
+    await log.append(A, [Buffer.from('first')]);
+    fates.push('cut before');
+    await expect(log.append(A, [LOST])).rejects.toThrow();
+    expect(await log.append(A, [LOST])).toEqual({ position: 21 });
+    await expect(log.read(A, 0, 37)).rejects.toThrow('ends at byte 5, before byte 37');
+    expect(await log.read(A, 21, 16)).toEqual(LOST);
   });
 });
 
@@ -262,12 +310,8 @@ describe('the slots of a result log', () => {
     await clear();
     const slots = createResultSlots(await openDatabase());
     const at = async (length: number) => (await slots.take(A, length)).position;
-    expect([await at(SLOT_BYTES - 5), await at(5), await at(1), await at(1)]).toEqual([
-      0,
-      SLOT_BYTES - 5,
-      SLOT_BYTES,
-      SLOT_BYTES + 1,
-    ]);
+    const positions = [await at(SLOT_BYTES - 5), await at(3), await at(10), await at(1)];
+    expect(positions).toEqual([0, SLOT_BYTES - 5, SLOT_BYTES, SLOT_BYTES + 10]);
   });
 
   it('are 8,191 at the most, and it is said that there are no more', async () => {

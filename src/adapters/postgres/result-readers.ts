@@ -7,6 +7,7 @@ const LEASE_MS = 60_000;
 export interface ResultReaders {
   /** Undefined where the batch has no log. */
   open(batchId: string): Promise<{ readonly id: number; readonly log: number } | undefined>;
+  /** Never rejects: where the row cannot be removed, its lease ends. */
   close(id: number): Promise<void>;
   /** Closes those that are left. */
   stop(): Promise<void>;
@@ -37,7 +38,7 @@ export function createResultReaders(db: Database, leaseMs = LEASE_MS): ResultRea
       clearTimeout(timer);
       timer = null;
     }
-    await db.run('delete from result_readers where id = any ($1::bigint[])', gone);
+    await db.run('delete from result_readers where id = any ($1::bigint[])', gone).catch(() => {});
   }
 
   return {

@@ -116,13 +116,13 @@ async function deleteBytes(db: Database, logs: readonly number[]): Promise<numbe
     const rows = await db.all<Key & { readonly length: number }>(
       `
       delete from result_pieces
-      where (log, position) in (
-        select log, position
+      where ctid = any (array (
+        select ctid
         from result_pieces
         where log = any ($1::bigint[]) and (log, position) > ($2::bigint, $3::bigint) and bytes is not null
         order by log, position
         limit ${PIECES_A_STEP}
-      )
+      ))
       returning log, position, length
       `,
       logs,
