@@ -322,7 +322,7 @@ describe('a secret in a file', () => {
     ['API_KEYS', 'one,two\n', ['one', 'two']],
     ['UPSTREAM_API_KEY', ' sk-1\n', 'sk-1'],
     ['DATABASE_URL', 'postgres://h/d\n', 'postgres://h/d'],
-    ['BLOB_URL', 's3://b2/p\n', { bucket: 'b2', prefix: 'p' }],
+    ['BLOB_URL', 's3://bucket/p\n', { bucket: 'bucket', prefix: 'p' }],
     ['WEBHOOK_SIGNING_SECRET', `${WHSEC}\n`, WHSEC],
   ])('is read for %s, without the blanks around it', (name, content, expected) => {
     expect(loadConfig({ [`${name}_FILE`]: secretFile(content) })[name]).toEqual(expected);
