@@ -102,7 +102,7 @@ describeOnS3('on S3,', (s3) => {
       const { writer } = await sealed(blobs, [bytes]);
       const writing = await blobs.create();
       const write = writing.write(bytes);
-      expect(await uploadsOf(bucket)).toHaveLength(1);
+      await expect.poll(() => uploadsOf(bucket)).toHaveLength(2);
       await Promise.all([writer.discard(), writing.discard(), write]);
       await writer.discard();
       expect(await uploadsOf(bucket)).toEqual([]);
