@@ -140,7 +140,7 @@ describeOnS3('on S3,', (s3) => {
       });
       const bytes = randomBytes(PART + 1);
       const key = await put(createS3BlobStore({ bucket: cut, partBytes: PART }), bytes);
-      expect(lost).toBe(2);
+      expect(lost).toBeGreaterThan(1);
       expect(await digest(createS3BlobStore({ bucket: whole }).read(key))).toBe(await digest([bytes]));
     });
   });
