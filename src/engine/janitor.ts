@@ -60,7 +60,7 @@ export interface SweepResult {
 }
 
 /**
- * Removes what crashes left and nobody needs: blobs that no row names, result logs of ended batches, old events and
+ * Removes what crashes left and nobody needs: blobs that no row names or that were never published, result logs of ended batches, old events and
  * idempotency keys. Stops early, between two removals, where `signal` aborts.
  */
 export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): Promise<SweepResult> {
@@ -69,8 +69,6 @@ export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): P
     signal.throwIfAborted();
     if (!(await ctx.store.blobInUse(key)) && (await removeUnusedBlob(ctx, key))) blobs++;
   }
-  signal.throwIfAborted();
-  const abandoned = await ctx.blobs.removeAbandoned();
   let logs = 0;
   for await (const batchId of ctx.results.list()) {
     signal.throwIfAborted();
@@ -80,5 +78,7 @@ export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): P
   }
   const events = await ctx.store.purgeEvents(ctx.clock.now() - EVENT_RETENTION_MS);
   const keys = await ctx.store.forgetSubmissions(forgottenUntil(ctx.clock.now()));
+  signal.throwIfAborted();
+  const abandoned = await ctx.blobs.removeAbandoned();
   return { blobs, abandoned, logs, events, keys };
 }

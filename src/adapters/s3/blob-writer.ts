@@ -10,7 +10,10 @@ import type { PartGate } from './part-gate.ts';
 
 /** S3 takes so many parts of one object. */
 const MAX_PARTS = 10_000;
-/** From this part on they are four times as large: small ones hold less memory, and few blobs get there. */
+/**
+ * From this part on they are four times as large: small ones hold less memory, and few blobs get there (some stores want equal
+ * parts).
+ */
 const LARGE_PARTS_FROM = 2000;
 
 export interface BlobWriterOptions {
@@ -84,6 +87,7 @@ class S3BlobWriter implements BlobWriter {
       this.#release();
       if (this.#isPublished) return;
       await this.#upload?.abort();
+      // A put that comes later still is the sweep's.
       if (this.#mayBeThere) await this.#options.bucket.delete([blobName(this.#key)]);
     });
   }

@@ -16,6 +16,7 @@ export class MultipartUpload {
   #parts: StoredPart[] = [];
   #begun = 0;
   readonly #inFlight = new Set<Promise<void>>();
+  #isAborted = false;
   /** Of the first part that failed. */
   #failure: { readonly error: unknown } | null = null;
 
@@ -55,6 +56,7 @@ export class MultipartUpload {
 
   /** Removes all parts. Safe at any time, and twice. */
   async abort(): Promise<void> {
+    this.#isAborted = true;
     // Parts that arrive after it would stay.
     await Promise.all(this.#inFlight);
     if (this.#uploadId !== null) await this.#bucket.abortUpload(this.#name, this.#uploadId);
@@ -64,6 +66,7 @@ export class MultipartUpload {
   async #send(uploadId: string, number: number, part: Uint8Array): Promise<void> {
     try {
       await this.#gate.run(async () => {
+        if (this.#isAborted || this.#failure !== null) return;
         this.#parts.push(await this.#bucket.putPart(this.#name, uploadId, number, part));
       });
     } catch (error) {

@@ -271,9 +271,18 @@ describe('the sweep', () => {
     await results.append(`batch_${'0'.repeat(32)}`, [Buffer.from('x')]);
 
     const swept = await sweepLeftovers(engine.context, new AbortController().signal);
-    expect(swept).toEqual({ blobs: 1, logs: 1, events: 0, keys: 0 });
+    expect(swept).toEqual({ blobs: 1, abandoned: 0, logs: 1, events: 0, keys: 0 });
     expect(await readText(engine, kept.id)).toBe('{}');
     expect(await readText(engine, live.inputFileId)).not.toBe('');
     expect(await Array.fromAsync(results.list())).toEqual([live.id]);
+  });
+
+  it('lets the blob store remove what writers left', async () => {
+    const storage = createMemoryStorage();
+    const engine = createTestEngine({
+      storage: { ...storage, blobs: { ...storage.blobs, removeAbandoned: async () => 2 } },
+    });
+    const swept = await sweepLeftovers(engine.context, new AbortController().signal);
+    expect(swept).toMatchObject({ blobs: 0, abandoned: 2 });
   });
 });
