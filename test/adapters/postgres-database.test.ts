@@ -71,6 +71,32 @@ describe('a PostgreSQL database', () => {
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   });
 
+  it('that vanishes without a word holds nobody for ever, and is used again once it is back', async () => {
+    await openEmpty();
+    let isAway = false;
+    const { hostname: host, port } = new URL(postgres.url);
+    const proxy = await startTcpProxy({ host, port: Number(port) }, () => (isAway ? 'lose' : 'pass'));
+    onTestFinished(() => proxy.close());
+    const url = new URL(postgres.url);
+    url.port = String(proxy.port);
+    const store = await openPostgresStore({
+      url: url.href,
+      maxConnections: 2,
+      onLost() {},
+      answerTimeoutMs: 300,
+    });
+    onTestFinished(() => store.close());
+    await store.ping();
+    isAway = true;
+    await expect(store.ping()).rejects.toMatchObject({ code: 'ECONNRESET' });
+    isAway = false;
+    await store.ping();
+    isAway = true;
+    await expect(store.renewLease('w')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    isAway = false;
+    await store.renewLease('w');
+  });
+
   it('tells a process whose clock is not its own how far it is off', async () => {
     const measure = async (offMs: number) => {
       const told: number[] = [];

@@ -2,8 +2,8 @@
 import { connect, createServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
 
-/** What becomes of bytes on their way: passed on, or the connection is cut before or after that. */
-export type Fate = 'pass' | 'cut before' | 'cut after';
+/** What becomes of bytes on their way: passed on, lost without a word, or the connection is cut before or after that. */
+export type Fate = 'pass' | 'lose' | 'cut before' | 'cut after';
 
 export interface TcpProxy {
   readonly port: number;
@@ -28,6 +28,7 @@ export async function startTcpProxy(
     client.on('end', () => upstream.end());
     client.on('data', (bytes: Buffer) => {
       const fate = judge(bytes);
+      if (fate === 'lose') return;
       if (fate !== 'pass') {
         // The answer finds no way back, also if it is quick.
         upstream.removeAllListeners('data');

@@ -47,11 +47,15 @@ export interface DatabaseOptions {
   readonly maxConnections: number;
   /** Told of connections that were lost while they were idle. */
   readonly onLost: (error: Error) => void;
+  /** A connection on which no answer comes for so long is lost; default: 45 s. Milliseconds. */
+  readonly answerTimeoutMs?: number | undefined;
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Nothing that this program sends takes nearly as long. */
 const STATEMENT_TIMEOUT_MS = 30_000;
+/** Later than the server gives a statement up: a machine or a network that vanishes closes no connection. */
+const ANSWER_TIMEOUT_MS = 45_000;
 const MAX_TRIES = 5;
 /** For so long is another connection asked what became of a commit, milliseconds. */
 const MAX_DOUBT_MS = 15_000;
@@ -61,13 +65,16 @@ const INT8 = 20;
 const TEXT = 25;
 
 /** Opens no connection yet. */
-export function openPool({ url, maxConnections, onLost }: DatabaseOptions): Database {
+export function openPool(options: DatabaseOptions): Database {
+  const { url, maxConnections, onLost, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
+    query_timeout: answerTimeoutMs,
+    keepAlive: true,
     application_name: 'anyllm-batch',
     types: { getTypeParser },
   });

@@ -16,7 +16,11 @@ export function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
   return (
-    /^(08|57P)/.test(code) || /^E[A-Z]+$/.test(code) || error.message.startsWith('Connection terminated')
+    /^(08|57P)/.test(code) ||
+    /^E[A-Z]+$/.test(code) ||
+    error.message.startsWith('Connection terminated') ||
+    // What the driver says where no answer came in time.
+    error.message === 'Query read timeout'
   );
 }
 
