@@ -71,6 +71,30 @@ describe('a PostgreSQL database', () => {
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   });
 
+  it('that was away for longer than leases last costs no worker what it holds, if it comes back', async () => {
+    const [a, b] = [await openEmpty(), await openAt(postgres.url)];
+    await a.renewLease('a');
+    await b.renewLease('b');
+    await startBatch(a, {}, chunksOf(1));
+    await claim(b, { worker: 'b' });
+    const holder = async () =>
+      (await postgres.query<{ worker: string | null }>('select worker from chunks'))[0]?.worker;
+    const beAway = () => postgres.query("update workers set alive_until = now() - interval '1 second'");
+    const look = async () => {
+      await a.renewLease('a');
+      await a.releaseDeadLeases(T0);
+      return await holder();
+    };
+    await beAway();
+    // The first one that is back leaves the others the time until it looks next.
+    expect(await look()).toBe('b');
+    await b.renewLease('b');
+    expect(await look()).toBe('b');
+    await beAway();
+    expect(await look()).toBe('b');
+    expect(await look()).toBeNull();
+  });
+
   it('that vanishes without a word holds nobody for ever, and is used again once it is back', async () => {
     await openEmpty();
     let isAway = false;

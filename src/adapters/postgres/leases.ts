@@ -8,18 +8,15 @@ const LEASE = "interval '30 seconds'";
 
 /** Which workers are alive, and what the dead ones held. */
 export function createLeaseVerbs(db: Database): LeaseVerbs {
+  /** A worker whose own lease had lapsed was kept from the database, and so may all others have been, which are about to renew theirs. */
+  let hadLapsed = false;
   return {
-    renewLease: (worker) =>
-      db.transaction(async (sql) => {
-        await sql.run(
-          `
-          insert into workers (id, alive_until) values ($1, now() + ${LEASE})
-          on conflict (id) do update set alive_until = excluded.alive_until
-          `,
-          worker,
-        );
-      }),
-    releaseDeadLeases: () => db.transaction(releaseDeadLeases),
+    async renewLease(worker) {
+      hadLapsed = await db.transaction((sql) => renewLease(sql, worker));
+    },
+    async releaseDeadLeases() {
+      if (!hadLapsed) await db.transaction(releaseDeadLeases);
+    },
     takeTurn: (task, everyMs) =>
       db.transaction(async (sql) => {
         const taken = await sql.run(
@@ -34,6 +31,22 @@ export function createLeaseVerbs(db: Database): LeaseVerbs {
         return taken === 1;
       }),
   };
+}
+
+/** Answers whether there was one that had lapsed. */
+async function renewLease(sql: Sql, worker: string): Promise<boolean> {
+  const before = await sql.get<{ readonly lapsed: boolean }>(
+    'select alive_until < now() as lapsed from workers where id = $1 for update',
+    worker,
+  );
+  await sql.run(
+    `
+    insert into workers (id, alive_until) values ($1, now() + ${LEASE})
+    on conflict (id) do update set alive_until = excluded.alive_until
+    `,
+    worker,
+  );
+  return before?.lapsed === true;
 }
 
 /** A worker without a row is dead as well: it has one from before its first claim on. */
