@@ -72,6 +72,56 @@ describe('a PostgreSQL database', () => {
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   });
 
+  it('that was away for longer than leases last costs no worker what it holds, if it comes back', async () => {
+    const [a, b] = [await openEmpty(), await openAt(postgres.url)];
+    await a.renewLease('a');
+    await b.renewLease('b');
+    await startBatch(a, {}, chunksOf(1));
+    await claim(b, { worker: 'b' });
+    const holder = async () =>
+      (await postgres.query<{ worker: string | null }>('select worker from chunks'))[0]?.worker;
+    const beAway = () => postgres.query("update workers set alive_until = now() - interval '1 second'");
+    const look = async () => {
+      await a.renewLease('a');
+      await a.releaseDeadLeases(T0);
+      return await holder();
+    };
+    await beAway();
+    // The first one that is back leaves the others the time until it looks next.
+    expect(await look()).toBe('b');
+    await b.renewLease('b');
+    expect(await look()).toBe('b');
+    await beAway();
+    expect(await look()).toBe('b');
+    expect(await look()).toBeNull();
+  });
+
+  it('that vanishes without a word holds nobody for ever, and is used again once it is back', async () => {
+    await openEmpty();
+    let isAway = false;
+    const { hostname: host, port } = new URL(postgres.url);
+    const proxy = await startTcpProxy({ host, port: Number(port) }, () => (isAway ? 'lose' : 'pass'));
+    onTestFinished(() => proxy.close());
+    const url = new URL(postgres.url);
+    url.port = String(proxy.port);
+    const store = await openPostgresStore({
+      url: url.href,
+      maxConnections: 2,
+      onLost() {},
+      answerTimeoutMs: 300,
+    });
+    onTestFinished(() => store.close());
+    await store.ping();
+    isAway = true;
+    await expect(store.ping()).rejects.toMatchObject({ code: 'ECONNRESET' });
+    isAway = false;
+    await store.ping();
+    isAway = true;
+    await expect(store.renewLease('w')).rejects.toMatchObject({ code: 'ECONNRESET' });
+    isAway = false;
+    await store.renewLease('w');
+  });
+
   it('tells a process whose clock is not its own how far it is off', async () => {
     const measure = async (offMs: number) => {
       const told: number[] = [];

@@ -9,20 +9,20 @@ const LEASE_MS = 30_000;
 
 /** Which workers are alive, and what the dead ones held. */
 export function createLeaseVerbs(db: Database): LeaseVerbs {
+  /** A worker whose own lease had lapsed was kept from the database, and so may all others have been, which are about to renew theirs. */
+  let hadLapsed = false;
   return {
-    renewLease: (worker, demands = []) =>
-      db.transaction(async (sql) => {
-        await sql.run(
-          `
-          insert into workers (id, alive_until) values ($1, now() + $2 * interval '1 millisecond')
-          on conflict (id) do update set alive_until = excluded.alive_until
-          `,
-          worker,
-          LEASE_MS,
-        );
-        return { validMs: LEASE_MS, slots: await shareModels(sql, worker, demands) };
-      }),
-    releaseDeadLeases: () => db.transaction(releaseDeadLeases),
+    async renewLease(worker, demands = []) {
+      const { lapsed, slots } = await db.transaction(async (sql) => ({
+        lapsed: await renewLease(sql, worker),
+        slots: await shareModels(sql, worker, demands),
+      }));
+      hadLapsed = lapsed;
+      return { validMs: LEASE_MS, slots };
+    },
+    async releaseDeadLeases() {
+      if (!hadLapsed) await db.transaction(releaseDeadLeases);
+    },
     takeTurn: (task, everyMs) =>
       db.transaction(async (sql) => {
         const taken = await sql.run(
@@ -37,6 +37,23 @@ export function createLeaseVerbs(db: Database): LeaseVerbs {
         return taken === 1;
       }),
   };
+}
+
+/** Answers whether there was one that had lapsed. */
+async function renewLease(sql: Sql, worker: string): Promise<boolean> {
+  const before = await sql.get<{ readonly lapsed: boolean }>(
+    'select alive_until < now() as lapsed from workers where id = $1 for update',
+    worker,
+  );
+  await sql.run(
+    `
+    insert into workers (id, alive_until) values ($1, now() + $2 * interval '1 millisecond')
+    on conflict (id) do update set alive_until = excluded.alive_until
+    `,
+    worker,
+    LEASE_MS,
+  );
+  return before?.lapsed === true;
 }
 
 /** A worker without a row is dead as well: it has one from before its first claim on. */
