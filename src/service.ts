@@ -40,7 +40,8 @@ async function open(
   opened: (() => Promise<unknown>)[],
   closeAll: () => Promise<void>,
 ): Promise<Service> {
-  const folder = await openDataFolder({ path: config.DATA_DIR });
+  const use = { state: config.DATABASE_URL === null, files: true };
+  const folder = await openDataFolder({ path: config.DATA_DIR, use });
   opened.push(() => folder.close());
   const parts = await openParts(config, folder, log, opened);
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });

@@ -6,6 +6,8 @@ export interface DataPaths {
   /** Says who holds the lock, for the message that another process shows. */
   readonly lockOwner: string;
   readonly database: string;
+  /** Says where the data went; only there once a move has begun. */
+  readonly moved: string;
   /** Blobs that are being received. */
   readonly tmp: string;
   /** `<first two digits>/<sha256>`. */
@@ -19,6 +21,7 @@ export function dataPaths(root: string): DataPaths {
     lock: join(root, 'lock'),
     lockOwner: join(root, 'lock-owner'),
     database: join(root, 'database.db'),
+    moved: join(root, 'moved'),
     tmp: join(root, 'tmp'),
     blobs: join(root, 'blobs'),
     results: join(root, 'results'),

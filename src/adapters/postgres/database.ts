@@ -47,8 +47,12 @@ export interface DatabaseOptions {
   readonly maxConnections: number;
   /** Told of connections that were lost while they were idle. */
   readonly onLost: (error: Error) => void;
+  /** How the database's views name its connections. Default: `anyllm-batch`. */
+  readonly name?: string;
 }
 
+/** The name of a service's connections. */
+export const SERVICE_NAME = 'anyllm-batch';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Nothing that this program sends takes nearly as long. */
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -61,14 +65,14 @@ const INT8 = 20;
 const TEXT = 25;
 
 /** Opens no connection yet. */
-export function openPool({ url, maxConnections, onLost }: DatabaseOptions): Database {
+export function openPool({ url, maxConnections, onLost, name = SERVICE_NAME }: DatabaseOptions): Database {
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
     idle_in_transaction_session_timeout: STATEMENT_TIMEOUT_MS,
-    application_name: 'anyllm-batch',
+    application_name: name,
     types: { getTypeParser },
   });
   // The driver hangs its client on the error, with the password.

@@ -1,6 +1,5 @@
 import type { EventRecord } from '../../engine/webhooks/event.ts';
 import type { Store } from '../../engine/ports.ts';
-import { readMigrations } from '../sql/migrations.ts';
 import { createApiKeyVerbs } from './api-keys.ts';
 import { createBatchVerbs } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
@@ -12,7 +11,8 @@ import { createHistoryVerbs } from './endpoint-deliveries.ts';
 import { createFileVerbs } from './files.ts';
 import { createFinishVerb } from './finish.ts';
 import { createLeaseVerbs } from './leases.ts';
-import { migrate } from './migrate.ts';
+import { migrateDatabase } from './migrate.ts';
+import { refuseHalfMoved } from './move-states.ts';
 import { createOwnerVerbs } from './owners.ts';
 import { createSecondChanceVerbs } from './second-chances.ts';
 import { createSegmentVerbs } from './segments.ts';
@@ -20,17 +20,19 @@ import { createStepVerbs } from './steps.ts';
 import { createUploadVerbs } from './uploads.ts';
 import { createEndpointVerbs } from './webhook-endpoints.ts';
 
-/** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
-const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
+export type { Database } from './database.ts';
+export { openMoveTarget } from './move-target.ts';
+export type { MoveTarget } from './move-target.ts';
 
 /**
  * A Store in a PostgreSQL database (17 or newer), which any number of processes may use at a time. Brings its tables up to date first;
- * rejects where it cannot be reached or was written by a newer version of the program.
+ * rejects where it cannot be reached, was written by a newer version of the program, or has only a part of what is moved to it.
  */
 export async function openPostgresStore(options: DatabaseOptions): Promise<Store> {
   const db = openPool(options);
   try {
-    await migrate(db, readMigrations(MIGRATIONS));
+    await migrateDatabase(db);
+    await refuseHalfMoved(db);
     return createStore(db);
   } catch (error) {
     await db.close();
