@@ -17,7 +17,7 @@ export async function checkCounts(move: Move): Promise<void> {
   for (const table of MOVED_TABLES) {
     compare(`rows of ${table.name}`, move.source.countRows(table), await move.target.countRows(table));
   }
-  if (move.storage !== null) {
+  if (move.to !== null) {
     const [here, there] = [move.source.countBlobs(), await move.target.countBlobs()];
     compare('blobs', here.blobs, there.blobs);
     compare('bytes of blobs', here.bytes, there.bytes);

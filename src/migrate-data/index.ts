@@ -100,8 +100,11 @@ async function migrateFolder(
   say(`files and results ${files === null ? 'stay where they are' : `go to ${files}`}`);
   await writeMoveMark(folder.path, mark);
   await target.begin(move);
-  await withStorage(options, folder, target, async (moved) => {
-    await moveData({ id: mark.id, source, target, storage: moved, say, signal });
+  await closingAll(async (closeLater) => {
+    const blobs = await createDiskBlobStore({ folder });
+    const results = closeLater(await createDiskResultLog({ folder }));
+    const to = storage && closeLater(await storage.open(target.db));
+    await moveData({ id: mark.id, source, target, from: { blobs, results }, to, say, signal });
   });
   await writeMoveMark(folder.path, { ...mark, state: 'finished' });
   say('moved: start the service with the same settings; the folder still has all that it had');
@@ -117,21 +120,6 @@ async function stateOf(
   throw new Error(
     `The data folder ${move.source} was moved to ${known.database} already, and DATABASE_URL names another database.`,
   );
-}
-
-/** Runs `work` with both sides of what moves besides the database; null where nothing does. */
-async function withStorage(
-  { storage }: MigrateOptions,
-  folder: DataFolder,
-  { db }: MoveTarget,
-  work: (moved: { readonly from: Storage; readonly to: Storage } | null) => Promise<void>,
-): Promise<void> {
-  if (storage === null) return await work(null);
-  await closingAll(async (closeLater) => {
-    const blobs = await createDiskBlobStore({ folder });
-    const results = closeLater(await createDiskResultLog({ folder }));
-    await work({ from: { blobs, results }, to: closeLater(await storage.open(db)) });
-  });
 }
 
 /** Where a database is, without user and password. */

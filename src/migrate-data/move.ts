@@ -1,14 +1,15 @@
 /** The move itself: blobs, rows, counts. Each part goes on where an earlier run was cut off. */
 import { isNumbered, MOVED_TABLES } from '../adapters/sql/moved-tables.ts';
-import { copyBlobs } from './blobs.ts';
+import { checkBlobs, copyBlobs } from './blobs.ts';
 import { checkCounts } from './counts.ts';
 import type { Move } from './parts.ts';
 import { copyRows } from './rows.ts';
 
 /** Moves everything and checks that it is there. Rejects where something cannot be read or written, or the counts differ. */
 export async function moveData(move: Move): Promise<void> {
-  const { id, source, target, storage, say } = move;
-  if (storage !== null) await copyBlobs(move, storage);
+  const { id, source, target, to, say } = move;
+  if (to === null) await checkBlobs(move);
+  else await copyBlobs(move, to);
   for (const table of MOVED_TABLES) await copyRows(move, table);
   await checkCounts(move);
   say('checked: what is there now is as much as the folder has');

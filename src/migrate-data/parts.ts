@@ -3,7 +3,7 @@ import type { MoveTarget } from '../adapters/postgres/index.ts';
 import type { MoveSource } from '../adapters/sqlite/index.ts';
 import type { BlobStore, ResultLog } from '../engine/ports.ts';
 
-/** Files and results: of the folder, or where they go. */
+/** Files and results. */
 export interface Storage {
   readonly blobs: BlobStore;
   readonly results: ResultLog;
@@ -14,8 +14,10 @@ export interface Move {
   readonly id: string;
   readonly source: MoveSource;
   readonly target: MoveTarget;
-  /** Null: files and results stay where they are. */
-  readonly storage: { readonly from: Storage; readonly to: Storage } | null;
+  /** The folder's. */
+  readonly from: Storage;
+  /** Null: files and results stay in the folder. */
+  readonly to: Storage | null;
   /** Takes a line for the operator. */
   readonly say: (line: string) => void;
   /** Stops the move between two writes; it rejects then. */

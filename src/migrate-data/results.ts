@@ -19,8 +19,8 @@ interface Gathered {
  * that was cut off before it wrote the rows stay in the log, where nobody reads them.
  */
 export async function moveResults(
-  { source, signal }: Move,
-  { from, to }: { readonly from: Storage; readonly to: Storage },
+  { source, from, signal }: Move,
+  to: Storage,
   rows: readonly MovedRow[],
 ): Promise<readonly MovedRow[]> {
   const gathered = new Map<string, Gathered>();

@@ -33,9 +33,10 @@ async function translate(
   table: MovedTable,
   rows: readonly MovedRow[],
 ): Promise<readonly MovedRow[]> {
-  if (move.storage === null) return rows;
+  const { to } = move;
+  if (to === null) return rows;
   if (table.blobKey !== undefined) return await withNewKeys(move, table, table.blobKey, rows);
-  if (table.name === 'segments') return await moveResults(move, move.storage, rows);
+  if (table.name === 'segments') return await moveResults(move, to, rows);
   return rows;
 }
 

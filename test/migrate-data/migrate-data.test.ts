@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { createDiskBlobStore, createDiskResultLog, openDataFolder } from '../../src/adapters/disk/index.ts';
-import { createMemoryResultLog } from '../../src/adapters/memory/index.ts';
+import { createMemoryBlobStore, createMemoryResultLog } from '../../src/adapters/memory/index.ts';
 import { openMoveTarget, openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import { columnsOf, MOVED_TABLES } from '../../src/adapters/sql/moved-tables.ts';
 import type { MovedRow } from '../../src/adapters/sql/moved-tables.ts';
@@ -414,6 +414,28 @@ describe('a move is refused', () => {
     );
   });
 
+  it('of files alone, after their folder was moved', async () => {
+    const path = await aFolder();
+    await move(path);
+    await expect(move(path, { to: sharedStorage() })).rejects.toThrow(
+      'was moved already, with files that stay in the data folder; BLOB_URL now says that they go to s3://bucket/prefix',
+    );
+  });
+
+  it('where another process moves the same rows', async () => {
+    const path = await aFolder();
+    await expect(move(path, { cut: cutOffAfter(5) })).rejects.toThrow('cut off');
+    const target = await openMoveTarget({ url: postgres.url, maxConnections: 2, onLost() {} });
+    onTestFinished(() => target.close());
+    const { id } = JSON.parse(await mark(path)) as { id: string };
+    const files = MOVED_TABLES.find(({ name }) => name === 'files');
+    if (files === undefined) throw new Error('there are no files');
+    expect(await target.placeIn(id, files)).not.toBeNull();
+    const row = { seq: 900, id: 'f', owner: 'o', purpose: 'batch', filename: 'f', blob_key: 'k' };
+    const rows = [{ ...row, bytes: 1, created_at: 1, expires_at: null }];
+    await expect(target.writeRows(id, files, null, rows)).rejects.toThrow('somebody else has moved rows');
+  });
+
   it('from a folder that was moved to another database', async () => {
     const path = await aFolder();
     await move(path);
@@ -440,6 +462,50 @@ describe('a move finds out', () => {
     await writeFile(file, bytes);
     await move(path, { to });
     await expectAllRows(path);
+  });
+
+  it('that the folder lacks a file that is to stay there', async () => {
+    const path = await aFolder();
+    const source = await openMoveSource({ path: join(path, 'database.db') });
+    const key = source.readBlobs('', 1)[0]?.key ?? '';
+    source.close();
+    await rm(join(path, 'blobs', key.slice(0, 2), key));
+    await expect(move(path)).rejects.toThrow(`no blob ${key} of`);
+  });
+
+  it('that files are in the other store already, and leaves them there', async () => {
+    const path = await aFolder();
+    // As a service with SQLite and a store of its own has them.
+    const source = await openMoveSource({ path: join(path, 'database.db') });
+    const folder = await openDataFolder({ path });
+    const own = await createDiskBlobStore({ folder });
+    const blobs = createMemoryBlobStore();
+    for (const { key } of source.readBlobs('', 100)) {
+      const writer = await blobs.create();
+      for await (const bytes of own.read(key)) await writer.write(bytes);
+      await writer.seal();
+      await writer.publish();
+      await own.delete(key);
+    }
+    source.close();
+    await folder.close();
+    const to = { blobs, results: createMemoryResultLog() };
+    const published: string[] = [];
+    await move(path, {
+      to: {
+        ...to,
+        blobs: {
+          ...blobs,
+          create: async () => {
+            const writer = await blobs.create();
+            return { ...writer, publish: async () => void published.push('a blob') };
+          },
+        },
+      },
+    });
+    expect(published).toEqual([]);
+    await expectAllRows(path);
+    await expectService(to);
   });
 
   it('that rows are missing, and which', async () => {

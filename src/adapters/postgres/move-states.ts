@@ -58,8 +58,16 @@ async function findUnfinished(sql: Sql): Promise<MoveRow | undefined> {
 }
 
 async function stateOf(sql: Sql, { id, files }: NewMove): Promise<'new' | 'under_way' | 'finished'> {
-  const finished = await sql.get('select from data_moves where id = $1 and finished_at is not null', id);
-  if (finished !== undefined) return 'finished';
+  const finished = await sql.get<MoveRow>(
+    'select id, source, files from data_moves where id = $1 and finished_at is not null',
+    id,
+  );
+  if (finished !== undefined) {
+    if (finished.files === files) return 'finished';
+    throw new Error(
+      `The data folder was moved already, with files that ${placeOf(finished.files)}; BLOB_URL now says that they ${placeOf(files)}, and files do not move by themselves.`,
+    );
+  }
   await refuseUsed(sql);
   const unfinished = await findUnfinished(sql);
   if (unfinished === undefined) {
