@@ -14,7 +14,7 @@ import { openMoveTarget } from '../adapters/postgres/index.ts';
 import type { Database, MoveTarget } from '../adapters/postgres/index.ts';
 import { openMoveSource } from '../adapters/sqlite/index.ts';
 import type { MoveSource } from '../adapters/sqlite/index.ts';
-import { moveData } from './move.ts';
+import { copyData, finishMove } from './move.ts';
 import type { Storage } from './parts.ts';
 
 /** Where files and results go. */
@@ -98,13 +98,16 @@ async function migrateFolder(
   }
   say(`${state === 'new' ? 'moving' : 'going on to move'} ${folder.path} to ${mark.database}`);
   say(`files and results ${files === null ? 'stay where they are' : `go to ${files}`}`);
-  await writeMoveMark(folder.path, mark);
-  await target.begin(move);
   await closingAll(async (closeLater) => {
+    // What cannot be opened must not keep the service off the folder.
+    const to = storage && closeLater(await storage.open(target.db));
     const blobs = await createDiskBlobStore({ folder });
     const results = closeLater(await createDiskResultLog({ folder }));
-    const to = storage && closeLater(await storage.open(target.db));
-    await moveData({ id: mark.id, source, target, from: { blobs, results }, to, say, signal });
+    await writeMoveMark(folder.path, mark);
+    await target.begin(move);
+    const parts = { id: mark.id, source, target, from: { blobs, results }, to, say, signal };
+    await copyData(parts);
+    await finishMove(parts);
   });
   await writeMoveMark(folder.path, { ...mark, state: 'finished' });
   say('moved: start the service with the same settings; the folder still has all that it had');

@@ -387,6 +387,13 @@ describe('a move is refused', () => {
     await (await openDataFolder({ path })).close();
   });
 
+  it('to a store that cannot be opened, and the folder stays as it is', async () => {
+    const path = await aFolder();
+    const storage = { name: BUCKET, open: () => Promise.reject(new Error('no such bucket')) };
+    await expect(move(path, { storage })).rejects.toThrow('no such bucket');
+    await expect(mark(path)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
   it('to a database that a service uses', async () => {
     const path = await aFolder();
     const refused = 'A service uses the database';
