@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** The process: reads the settings, starts the service, stops it on a signal. */
+/** The process: reads the settings, starts the service, stops it on a signal. Or moves its data, as the first argument says. */
 import { readFileSync } from 'node:fs';
 import { parseEnv } from 'node:util';
 import type { Logger } from 'pino';
@@ -75,19 +75,36 @@ function stopOnSignals(service: Service, { logger, exit }: Log): void {
   }
 }
 
-const config = readConfig();
-const log = createLog(config.LOG_LEVEL);
-// A process in an unknown state must not go on: the next start resumes from what is committed.
-process.on('uncaughtException', (error) => {
-  log.logger.fatal({ err: error }, 'unexpected error');
-  log.exit(1);
-});
-try {
-  const service = await startService(config, log.logger);
-  announce(config, service, log.logger);
-  stopOnSignals(service, log);
-} catch (error) {
-  const reason = error instanceof Error ? error.message : String(error);
-  log.logger.fatal({ err: error }, `cannot start: ${reason}`);
-  log.exit(1);
+async function serve(config: Config): Promise<void> {
+  const log = createLog(config.LOG_LEVEL);
+  // A process in an unknown state must not go on: the next start resumes from what is committed.
+  process.on('uncaughtException', (error) => {
+    log.logger.fatal({ err: error }, 'unexpected error');
+    log.exit(1);
+  });
+  try {
+    const service = await startService(config, log.logger);
+    announce(config, service, log.logger);
+    stopOnSignals(service, log);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    log.logger.fatal({ err: error }, `cannot start: ${reason}`);
+    log.exit(1);
+  }
+}
+
+const [command] = process.argv.slice(2);
+switch (command) {
+  case undefined:
+    await serve(readConfig());
+    break;
+  case 'migrate-data':
+    // The service does without it.
+    process.exitCode = await (await import('./migrate-data/command.ts')).runMigrateData(readConfig());
+    break;
+  default:
+    process.stderr.write(
+      `unknown command '${command}': without one the service starts, and 'migrate-data' moves its data (docs/scaling.md)\n`,
+    );
+    process.exitCode = 1;
 }

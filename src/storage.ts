@@ -33,7 +33,8 @@ export async function openStorage(config: Config, log: Logger, opened: Opened): 
   if (databaseUrl !== null && blobUrl !== null) {
     return await openShared({ config, log, opened, databaseUrl, blobUrl });
   }
-  const folder = await openDataFolder({ path: config.DATA_DIR });
+  const use = { state: databaseUrl === null, files: blobUrl === null };
+  const folder = await openDataFolder({ path: config.DATA_DIR, use });
   opened.push(() => folder.close());
   const store = await openOwnStore(config, folder, log);
   opened.push(() => store.close());
@@ -122,14 +123,20 @@ async function openBlobs(blobUrl: BlobUrl, opened: Opened): Promise<BlobStore> {
 }
 
 async function openBucketOf(blobUrl: BlobUrl, opened: Opened): Promise<Bucket> {
-  const { openBucket } = await import('./adapters/s3/index.ts');
-  const bucket = await openBucket(blobUrl).catch((cause: Error) => {
-    throw new Error(`BLOB_URL: the bucket cannot be used: ${cause.message}`, { cause });
-  });
+  const bucket = await openBlobUrl(blobUrl);
   opened.push(async () => bucket.close());
   return bucket;
 }
 
-function placeOf({ bucket, prefix }: BlobUrl): string {
+/** Rejects, naming the setting, where the bucket cannot be used. */
+export async function openBlobUrl(blobUrl: BlobUrl): Promise<Bucket> {
+  const { openBucket } = await import('./adapters/s3/index.ts');
+  return await openBucket(blobUrl).catch((cause: Error) => {
+    throw new Error(`BLOB_URL: the bucket cannot be used: ${cause.message}`, { cause });
+  });
+}
+
+/** How a database names the place of its files. */
+export function placeOf({ bucket, prefix }: BlobUrl): string {
   return prefix === '' ? `s3://${bucket}` : `s3://${bucket}/${prefix}`;
 }

@@ -8,6 +8,8 @@ export interface DataPaths {
   readonly database: string;
   /** Names the database elsewhere that the files here belong to. */
   readonly databaseId: string;
+  /** Says where the data went; only there once a move has begun. */
+  readonly moved: string;
   /** Blobs that are being received. */
   readonly tmp: string;
   /** `<first two digits>/<sha256>`. */
@@ -22,6 +24,7 @@ export function dataPaths(root: string): DataPaths {
     lockOwner: join(root, 'lock-owner'),
     database: join(root, 'database.db'),
     databaseId: join(root, 'database-id'),
+    moved: join(root, 'moved'),
     tmp: join(root, 'tmp'),
     blobs: join(root, 'blobs'),
     results: join(root, 'results'),

@@ -52,8 +52,12 @@ export interface DatabaseOptions {
   readonly onLost: (error: Error) => void;
   /** After so long without an answer a connection is taken for lost, milliseconds. Default 40,000: longer than any statement may take. */
   readonly answerTimeoutMs?: number | undefined;
+  /** How the database's views name its connections. Default: `anyllm-batch`. */
+  readonly name?: string;
 }
 
+/** The name of a service's connections. */
+export const SERVICE_NAME = 'anyllm-batch';
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Nothing that this program sends takes nearly as long. */
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -71,7 +75,7 @@ const TEXT = 25;
 
 /** Opens no connection yet. */
 export function openPool(options: DatabaseOptions): Database {
-  const { url, maxConnections, onLost, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
+  const { url, maxConnections, onLost, name = SERVICE_NAME, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
@@ -80,7 +84,7 @@ export function openPool(options: DatabaseOptions): Database {
     idle_in_transaction_session_timeout: IDLE_TIMEOUT_MS,
     query_timeout: answerTimeoutMs,
     keepAlive: true,
-    application_name: 'anyllm-batch',
+    application_name: name,
     types: { getTypeParser },
   });
   // The driver hangs its client on the error, with the password.

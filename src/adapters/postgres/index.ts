@@ -1,6 +1,5 @@
 import type { EventRecord } from '../../engine/webhooks/event.ts';
 import type { Store } from '../../engine/ports.ts';
-import { readMigrations } from '../sql/migrations.ts';
 import { createApiKeyVerbs } from './api-keys.ts';
 import { createBatchVerbs } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
@@ -8,13 +7,15 @@ import { createClaimVerbs } from './claims.ts';
 import { openPool } from './database.ts';
 import type { Database, DatabaseOptions } from './database.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
+import { checkDurability } from './durability.ts';
 import { createHistoryVerbs } from './endpoint-deliveries.ts';
 import { createFileVerbs } from './files.ts';
 import { bindFiles } from './files-place.ts';
 import type { FilesPlace } from './files-place.ts';
 import { createFinishVerb } from './finish.ts';
 import { createLeaseVerbs } from './leases.ts';
-import { migrate } from './migrate.ts';
+import { migrateDatabase } from './migrate.ts';
+import { refuseHalfMoved } from './move-states.ts';
 import { createOwnerVerbs } from './owners.ts';
 import { createSecondChanceVerbs } from './second-chances.ts';
 import { createSegmentVerbs } from './segments.ts';
@@ -23,15 +24,15 @@ import { createUploadVerbs } from './uploads.ts';
 import { createEndpointVerbs } from './webhook-endpoints.ts';
 
 export type { Database } from './database.ts';
+export { bindFiles } from './files-place.ts';
 export { listenForHints } from './hints.ts';
 export { createPostgresResultLog } from './result-log.ts';
 export type { ResultObjects } from './result-objects.ts';
+export { openMoveTarget } from './move-target.ts';
+export type { MoveTarget } from './move-target.ts';
 
 /** Clocks that are kept by NTP differ by far less. Milliseconds. */
 const MAX_CLOCK_OFF_MS = 5000;
-
-/** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
-const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
 
 export interface PostgresOptions extends DatabaseOptions {
   /** Default: not asked, as where only the state is looked at. */
@@ -50,8 +51,8 @@ export interface Postgres {
 
 /**
  * A Store in a PostgreSQL database (17 or newer), which any number of processes may use at a time. Brings its tables up to date first;
- * rejects where it cannot be reached, was written by a newer version of the program, has its files elsewhere than `files` says, or
- * answers commits before they are durable.
+ * rejects where it cannot be reached, was written by a newer version of the program, has its files elsewhere than `files` says, has
+ * only a part of what is moved to it, or answers commits before they are durable.
  */
 export async function openPostgres({
   files,
@@ -62,7 +63,8 @@ export async function openPostgres({
   const db = openPool(options);
   try {
     await checkDurability(db);
-    await migrate(db, readMigrations(MIGRATIONS));
+    await migrateDatabase(db);
+    await refuseHalfMoved(db);
     if (files !== undefined) await bindFiles(db, files);
     const off = await measureClock(db, now);
     if (Math.abs(off) > MAX_CLOCK_OFF_MS) onClockOff?.(off);
@@ -76,17 +78,6 @@ export async function openPostgres({
 /** The same, for those who need nothing but the store. */
 export async function openPostgresStore(options: PostgresOptions): Promise<Store> {
   return (await openPostgres(options)).store;
-}
-
-/** Everything that clients are told, and every result that is not asked for a second time, relies on this. */
-async function checkDurability(db: Database): Promise<void> {
-  const row = await db.get<{ readonly level: string }>(
-    "select current_setting('synchronous_commit') as level",
-  );
-  if (row?.level !== 'off') return;
-  throw new Error(
-    'The database answers commits before they are durable (synchronous_commit = off): set it to on for this database or user.',
-  );
 }
 
 function createStore(db: Database): Store {

@@ -1,6 +1,9 @@
-import { missingMigrations } from '../sql/migrations.ts';
+import { missingMigrations, readMigrations } from '../sql/migrations.ts';
 import type { Migration } from '../sql/migrations.ts';
 import type { Database } from './database.ts';
+
+/** The same folder from src/adapters/postgres/ and from dist/adapters/postgres/. */
+const MIGRATIONS = new URL('../../../migrations/postgres/', import.meta.url);
 
 /** A number that no other program is likely to lock by, for the one migration at a time. */
 const LOCK = 4_717_253_001;
@@ -27,4 +30,9 @@ export async function migrate(db: Database, migrations: readonly Migration[]): P
       await sql.run('insert into migrations (name) values ($1)', name);
     }
   });
+}
+
+/** Brings the database's tables up to date with this program. Rejects as `migrate`. */
+export async function migrateDatabase(db: Database): Promise<void> {
+  await migrate(db, readMigrations(MIGRATIONS));
 }

@@ -27,6 +27,9 @@ import { createTrim } from './trim.ts';
 import { createEndpointReads, createEndpointWrites } from './webhook-endpoints.ts';
 import { createUploadVerbs } from './uploads.ts';
 
+export { openMoveSource } from './move-source.ts';
+export type { MoveSource } from './move-source.ts';
+
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or
  * `:memory:`. Exactly one process may use it at a time. Each verb is one transaction, or a part of one that all writes of one
