@@ -28,7 +28,7 @@ export interface JoinOptions {
 }
 
 /**
- * Joins published blobs to a new one. The name of a blob is the hash of all of it, and parts come in any order, so they
+ * Joins published blobs to a new one. The key of a blob may be the hash of all of it, and parts come in any order, so they
  * must be read once more; they are copied by the way, for only so do they stay whole until the new blob is. A single
  * part is the whole already. Where it rejects, nothing is left behind.
  */
