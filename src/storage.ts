@@ -5,6 +5,7 @@ import {
   createDiskResultLog,
   databaseMark,
   openDataFolder,
+  ownDatabaseId,
 } from './adapters/disk/index.ts';
 import type { DataFolder } from './adapters/disk/index.ts';
 import type { PostgresOptions } from './adapters/postgres/index.ts';
@@ -38,7 +39,8 @@ export async function openStorage(config: Config, log: Logger, opened: Opened): 
   opened.push(() => folder.close());
   const store = await openOwnStore(config, folder, log);
   opened.push(() => store.close());
-  const blobs = blobUrl === null ? await createDiskBlobStore({ folder }) : await openBlobs(blobUrl, opened);
+  const blobs =
+    blobUrl === null ? await createDiskBlobStore({ folder }) : await openBlobs(blobUrl, folder, opened);
   const results = await createDiskResultLog({ folder });
   opened.push(() => results.close());
   return { store, blobs, results, listen: null };
@@ -55,11 +57,11 @@ async function openShared(options: {
   const { config, log, opened, databaseUrl, blobUrl } = options;
   const { createPostgresResultLog, listenForHints, openPostgres } =
     await import('./adapters/postgres/index.ts');
-  const { createS3BlobStore, createS3ResultObjects } = await import('./adapters/s3/index.ts');
+  const { bucketMark, createS3BlobStore, createS3ResultObjects } = await import('./adapters/s3/index.ts');
   const bucket = await openBucketOf(blobUrl, opened);
   const { store, db } = await openPostgres({
     ...postgresOptions(config, databaseUrl, log),
-    files: { place: placeOf(blobUrl), mark: null },
+    files: { place: placeOf(blobUrl), mark: bucketMark(bucket) },
   });
   opened.push(() => store.close());
   const results = createPostgresResultLog({ db, objects: createS3ResultObjects({ bucket }) });
@@ -117,9 +119,19 @@ function postgresOptions(config: Config, url: string, log: Logger): PostgresOpti
   };
 }
 
-async function openBlobs(blobUrl: BlobUrl, opened: Opened): Promise<BlobStore> {
-  const { createS3BlobStore } = await import('./adapters/s3/index.ts');
-  return createS3BlobStore({ bucket: await openBucketOf(blobUrl, opened) });
+/** A bucket beside a data folder. */
+async function openBlobs(blobUrl: BlobUrl, folder: DataFolder, opened: Opened): Promise<BlobStore> {
+  const { bucketMark, createS3BlobStore } = await import('./adapters/s3/index.ts');
+  const bucket = await openBucketOf(blobUrl, opened);
+  const mark = bucketMark(bucket);
+  const [owner, own] = [await mark.read(), await ownDatabaseId(folder)];
+  if (owner !== null && owner !== own) {
+    throw new Error(
+      `The files in ${placeOf(blobUrl)} belong to another database than the one in ${folder.path}: set another BLOB_URL, or that DATA_DIR.`,
+    );
+  }
+  if (owner === null) await mark.write(own);
+  return createS3BlobStore({ bucket });
 }
 
 async function openBucketOf(blobUrl: BlobUrl, opened: Opened): Promise<Bucket> {

@@ -1,6 +1,6 @@
 /** `migrate-data` as a command: settings in, lines and an exit code out. */
 import { createPostgresResultLog } from '../adapters/postgres/index.ts';
-import { createS3BlobStore, createS3ResultObjects } from '../adapters/s3/index.ts';
+import { bucketMark, createS3BlobStore, createS3ResultObjects } from '../adapters/s3/index.ts';
 import type { BlobUrl, Config } from '../config.ts';
 import { openBlobUrl, placeOf } from '../storage.ts';
 import { migrateData } from './index.ts';
@@ -44,6 +44,7 @@ function sharedStorage(blobUrl: BlobUrl): TargetStorage {
       const results = createPostgresResultLog({ db, objects: createS3ResultObjects({ bucket }) });
       return {
         blobs: createS3BlobStore({ bucket }),
+        mark: bucketMark(bucket),
         results,
         async close() {
           await results.close();

@@ -23,7 +23,13 @@ export interface TargetStorage {
   /** Without secrets, e.g. `s3://bucket/prefix`. */
   readonly name: string;
   /** Called when the database's tables are up to date. */
-  open(db: Database): Promise<Storage & { close(): Promise<void> }>;
+  open(db: Database): Promise<OpenedStorage>;
+}
+
+/** `mark`: what lies beside the files and says whose they are. */
+interface OpenedStorage extends Storage {
+  readonly mark: Parameters<typeof bindFiles>[1]['mark'];
+  close(): Promise<void>;
 }
 
 export interface MigrateOptions {
@@ -108,10 +114,8 @@ async function migrateFolder(
     await target.begin(move);
     const parts = { id: mark.id, source, target, from: { blobs, results }, to, say, signal };
     await copyData(parts);
-    await bindFiles(
-      target.db,
-      files === null ? { place: 'a data folder', mark: databaseMark(folder) } : { place: files, mark: null },
-    );
+    const place = files ?? 'a data folder';
+    await bindFiles(target.db, { place, mark: to?.mark ?? databaseMark(folder), isMove: true });
     await finishMove(parts);
   });
   await writeMoveMark(folder.path, { ...mark, state: 'finished' });

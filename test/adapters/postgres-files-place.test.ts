@@ -12,7 +12,19 @@ const postgres = usePostgres();
 
 type FilesPlace = NonNullable<PostgresOptions['files']>;
 
-const inBucket = (place: string): FilesPlace => ({ place, mark: null });
+/** A bucket without anything in it. */
+function aBucket(place: string): FilesPlace {
+  let mark: string | null = null;
+  return {
+    place,
+    mark: {
+      read: async () => mark,
+      async write(databaseId) {
+        mark = databaseId;
+      },
+    },
+  };
+}
 const inFolder = (folder: DataFolder): FilesPlace => ({ place: 'a data folder', mark: databaseMark(folder) });
 
 /** Opens the database with its files there, and closes it again. */
@@ -29,9 +41,10 @@ async function empty(): Promise<void> {
 describe('the files of a database', () => {
   it('are where the first process says, and every other place is refused', async () => {
     await empty();
-    await open(inBucket('s3://bucket/a'));
-    await open(inBucket('s3://bucket/a'));
-    await expect(open(inBucket('s3://bucket/b'))).rejects.toThrow(
+    const bucket = aBucket('s3://bucket/a');
+    await open(bucket);
+    await open(bucket);
+    await expect(open(aBucket('s3://bucket/b'))).rejects.toThrow(
       'The files of this database are in s3://bucket/a, but BLOB_URL and DATA_DIR say s3://bucket/b',
     );
     await expect(open(inFolder(await temporaryFolder()))).rejects.toThrow(/in s3:\/\/bucket\/a, but/);
@@ -40,7 +53,7 @@ describe('the files of a database', () => {
   it('are in one place where two processes with different settings start at once', async () => {
     await empty();
     const places = ['s3://bucket/a', 's3://bucket/b', 's3://bucket/c'];
-    const opened = await Promise.allSettled(places.map((place) => open(inBucket(place))));
+    const opened = await Promise.allSettled(places.map((place) => open(aBucket(place))));
     expect(opened.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
   });
 
@@ -49,16 +62,36 @@ describe('the files of a database', () => {
     const folder = await temporaryFolder();
     await open(inFolder(folder));
     await open(inFolder(folder));
-    await expect(open(inFolder(await temporaryFolder()))).rejects.toThrow(/are in another data folder/);
-    await expect(open(inBucket('s3://bucket/a'))).rejects.toThrow(/are in a data folder, but/);
+    await expect(open(inFolder(await temporaryFolder()))).rejects.toThrow(/a data folder has no database-id/);
+    await expect(open(aBucket('s3://bucket/a'))).rejects.toThrow(/are in a data folder, but/);
   });
 
   it('are not taken for those of another database, which would remove them as leftovers', async () => {
     await empty();
     const folder = await temporaryFolder();
+    const bucket = aBucket('s3://bucket/a');
     await open(inFolder(folder));
     await empty();
     await expect(open(inFolder(folder))).rejects.toThrow(/belong to another database/);
+    await open(bucket);
+    await empty();
+    await expect(open(bucket)).rejects.toThrow('The files in s3://bucket/a belong to another database');
+  });
+
+  it('are taken over from another database by a move, and only by that', async () => {
+    await empty();
+    const bucket = aBucket('s3://bucket/a');
+    await open(bucket);
+    await empty();
+    await open({ ...bucket, isMove: true });
+    await open({ ...bucket, isMove: true });
+    await open(bucket);
+  });
+
+  it('are not looked for in a bucket that has none of them', async () => {
+    await empty();
+    await open(aBucket('s3://bucket/a'));
+    await expect(open(aBucket('s3://bucket/a'))).rejects.toThrow(/s3:\/\/bucket\/a has no database-id/);
   });
 
   it('are found again where a crash came between the mark and the note of it', async () => {

@@ -1,5 +1,5 @@
 /** The service with its files in S3. */
-import { writeFile } from 'node:fs/promises';
+import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { usePostgres } from '../helpers/postgres.ts';
@@ -65,6 +65,42 @@ describeOnS3('a service with BLOB_URL', (s3) => {
   describe('and DATABASE_URL', () => {
     const postgres = usePostgres();
     it('runs a batch with PostgreSQL', () => runsABatch(s3, { DATABASE_URL: postgres.url }));
+
+    it('needs no data folder', async () => {
+      await (await postgres.openStore()).close();
+      const folder = join(await temporaryFolder(), 'never made');
+      const { start } = await startService(s3, { DATABASE_URL: postgres.url, DATA_DIR: folder });
+      const { service } = await start();
+      service.kill('SIGTERM');
+      expect((await service.ended).code).toBe(0);
+      await expect(access(folder)).rejects.toMatchObject({ code: 'ENOENT' });
+    });
+
+    it('does not start over the bucket of another database', async () => {
+      await (await postgres.openStore()).close();
+      const { start, env } = await startService(s3, { DATABASE_URL: postgres.url });
+      const { service: first } = await start();
+      first.kill('SIGTERM');
+      await first.ended;
+      await (await postgres.openStore()).close();
+      const { code, stdout } = await startNode(['src/main.ts'], { cwd: ROOT, env }).ended;
+      expect(code).toBe(1);
+      expect(stdout).toContain(`cannot start: The files in ${env['BLOB_URL']} belong to another database`);
+    });
+  });
+
+  it('does not start over the bucket of another database, whose files would be removed', async () => {
+    const { start, env } = await startService(s3, {});
+    const { service: first } = await start();
+    first.kill('SIGTERM');
+    await first.ended;
+    const other = startNode(['src/main.ts'], {
+      cwd: ROOT,
+      env: { ...env, DATA_DIR: await temporaryFolder() },
+    });
+    const { code, stdout } = await other.ended;
+    expect(code).toBe(1);
+    expect(stdout).toContain(`cannot start: The files in ${env['BLOB_URL']} belong to another database`);
   });
 
   it('takes the AWS settings from .env too', async () => {

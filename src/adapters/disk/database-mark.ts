@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto';
 import { open, readFile, rename, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type { DataFolder } from './data-folder.ts';
 import { FILE_MODE, syncFolder } from './io.ts';
 import { dataPaths } from './paths.ts';
@@ -14,23 +16,39 @@ export interface DatabaseMark {
 }
 
 export function databaseMark(folder: DataFolder): DatabaseMark {
-  const { databaseId: path } = dataPaths(folder.path);
+  const { databaseId } = dataPaths(folder.path);
   return {
-    read: async () => (await unlessMissing(readFile(path, 'utf8')))?.trim() ?? null,
-    async write(databaseId) {
-      // By a rename, so that it is there whole or not at all.
-      const handle = await open(`${path}.new`, 'w', FILE_MODE);
-      try {
-        await handle.writeFile(`${databaseId}\n`);
-        await handle.sync();
-      } finally {
-        await handle.close();
-      }
-      await rename(`${path}.new`, path);
-      await syncFolder(folder.path);
-    },
+    read: () => readNote(databaseId),
+    write: (id) => writeNote(databaseId, id),
     hasOwnDatabase: async () => (await unlessMissing(stat(folder.databasePath))) !== null,
   };
+}
+
+/** The id of the folder's own database, by which files elsewhere know whose they are; the first call makes it. */
+export async function ownDatabaseId(folder: DataFolder): Promise<string> {
+  const { ownDatabaseId: path } = dataPaths(folder.path);
+  const known = await readNote(path);
+  if (known !== null) return known;
+  const id = randomUUID();
+  await writeNote(path, id);
+  return id;
+}
+
+async function readNote(path: string): Promise<string | null> {
+  return (await unlessMissing(readFile(path, 'utf8')))?.trim() ?? null;
+}
+
+/** By a rename, so that it is there whole or not at all. */
+async function writeNote(path: string, text: string): Promise<void> {
+  const handle = await open(`${path}.new`, 'w', FILE_MODE);
+  try {
+    await handle.writeFile(`${text}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  await rename(`${path}.new`, path);
+  await syncFolder(dirname(path));
 }
 
 async function unlessMissing<T>(reading: Promise<T>): Promise<T | null> {

@@ -8,6 +8,8 @@ export interface DataPaths {
   readonly database: string;
   /** Names the database elsewhere that the files here belong to. */
   readonly databaseId: string;
+  /** Names the database here, for files that are elsewhere. */
+  readonly ownDatabaseId: string;
   /** Says where the data went; only there once a move has begun. */
   readonly moved: string;
   /** Blobs that are being received. */
@@ -24,6 +26,7 @@ export function dataPaths(root: string): DataPaths {
     lockOwner: join(root, 'lock-owner'),
     database: join(root, 'database.db'),
     databaseId: join(root, 'database-id'),
+    ownDatabaseId: join(root, 'own-database-id'),
     moved: join(root, 'moved'),
     tmp: join(root, 'tmp'),
     blobs: join(root, 'blobs'),

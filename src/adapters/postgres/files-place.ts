@@ -5,37 +5,37 @@ import type { Database } from './database.ts';
 export interface FilesPlace {
   /** `s3://bucket/prefix`, or `a data folder`. */
   readonly place: string;
-  /** What lies beside the files and names their database; null: nothing can. */
+  /** What lies beside the files and names their database. */
   readonly mark: {
     /** The id of the database that the files belong to, or null. */
     read(): Promise<string | null>;
     /** Durably. */
     write(databaseId: string): Promise<void>;
-  } | null;
+  };
+  /** True: whose files they were does not matter, for what named them was moved to this database. Default: false. */
+  readonly isMove?: boolean;
 }
 
 /**
  * Notes where the files are, the first time; later refuses every other place. Files that belong to another database are refused as
  * well: no row of this one names them, so they would be removed as leftovers.
  */
-export async function bindFiles(db: Database, { place, mark }: FilesPlace): Promise<void> {
+export async function bindFiles(db: Database, { place, mark, isMove = false }: FilesPlace): Promise<void> {
   const known = await readPlace(db);
   if (known.place !== null && known.place !== place) throw elsewhere(known.place, place);
-  if (mark !== null) {
-    const owner = await mark.read();
-    if (owner !== null && owner !== known.databaseId) {
-      throw new Error(
-        `The files in this data folder belong to another database than DATABASE_URL's: set another DATA_DIR, or that database.`,
-      );
-    }
-    if (owner === null && known.place !== null) {
-      throw new Error(
-        `The files of this database are in another data folder: DATA_DIR says one that is not this database's.`,
-      );
-    }
-    // Before the database says so: after a crash in between, the next start goes on here.
-    if (owner === null) await mark.write(known.databaseId);
+  const owner = isMove ? null : await mark.read();
+  if (owner !== null && owner !== known.databaseId) {
+    throw new Error(
+      `The files in ${place} belong to another database than DATABASE_URL's: set another BLOB_URL or DATA_DIR, or that database.`,
+    );
   }
+  if (owner === null && known.place !== null && !isMove) {
+    throw new Error(
+      `The files of this database are not there: ${place} has no database-id, so that BLOB_URL or DATA_DIR says another one, or a new one.`,
+    );
+  }
+  // Before the database says so: after a crash in between, the next start goes on here.
+  if (owner === null) await mark.write(known.databaseId);
   if (known.place === null) await notePlace(db, place);
 }
 
