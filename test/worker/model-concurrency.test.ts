@@ -2,7 +2,13 @@
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import { isTerminal } from '../../src/engine/index.ts';
-import type { ChunkRef, ClaimChunksQuery, ModelDemand, WorkerLease } from '../../src/engine/index.ts';
+import type {
+  ChunkRef,
+  ClaimedChunk,
+  ClaimChunksQuery,
+  ModelDemand,
+  WorkerLease,
+} from '../../src/engine/index.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import { createRecordingLog } from '../helpers/recording-log.ts';
@@ -24,6 +30,8 @@ async function setUp({
   const state = {
     fails: false,
     renewals: 0,
+    /** What claims say that a process died of. */
+    trying: null as ClaimedChunk['trying'],
     answer: async (demands: readonly ModelDemand[]): Promise<WorkerLease> => ({
       validMs: 30_000,
       slots: demands.map(({ model, limit }) => ({ model, slots: limit, share: limit })),
@@ -44,7 +52,9 @@ async function setUp({
     async claimChunks(query: ClaimChunksQuery) {
       const claims = await storage.store.claimChunks(query);
       claimed.push(...claims.map(({ chunk }) => chunk.model));
-      return claims;
+      const { trying } = state;
+      if (trying === null) return claims;
+      return claims.map((claim) => ({ ...claim, chunk: { ...claim.chunk, crashes: 1, trying } }));
     },
     async releaseChunks(chunks: readonly ChunkRef[]) {
       released.push(...chunks);
@@ -155,6 +165,36 @@ describe('a worker with a model that has a limit', () => {
     await soon(() => expect(inFlight('m')).toBe(2));
     await submit(engine, lines(300, 'other'));
     await soon(() => expect([inFlight('m'), inFlight('other')]).toEqual([2, 62]));
+  });
+
+  it('goes on to claim other models while its own lines wait', async () => {
+    const { engine, upstream, soon, meet, sent, inFlight } = await setUp({
+      modelConcurrency: new Map([['m', 2]]),
+    });
+    await meet('m', 'other');
+    await submit(engine, [...lines(3000), ...lines(900, 'other')]);
+    await soon(() => {
+      for (const attempt of upstream.held) if (attempt.request.model === 'other') attempt.settle(answer({}));
+      expect(sent('other')).toBe(900);
+    });
+    expect([sent(), inFlight('m')]).toEqual([2, 2]);
+  });
+
+  it('does not retry a line that waits in its slot once that may be another worker’s', async () => {
+    const script = () => answer({}, 500, { retryAfterMs: '50000' });
+    const { engine, clock, state, soon, sent } = await setUp({ script });
+    // A process died of the first line, so it is tried alone.
+    state.trying = { place: 0, deaths: 1 };
+    await submit(engine, lines(20));
+    await soon(() => expect(sent()).toBe(1));
+    state.fails = true;
+    for (let i = 0; i < 45; i++) {
+      clock.advance(1000);
+      await new Promise(setImmediate);
+    }
+    expect(sent()).toBe(1);
+    state.fails = false;
+    await soon(() => expect(sent()).toBeGreaterThan(1));
   });
 
   it('sends nothing of it and aborts what is in flight where its lease could not be renewed, then goes on', async () => {
