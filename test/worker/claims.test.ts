@@ -6,6 +6,7 @@ import { createLineChecker } from '../../src/engine/input/line.ts';
 import type { RightLine } from '../../src/engine/input/line.ts';
 import { createClaims } from '../../src/worker/claims.ts';
 import { createLanes } from '../../src/worker/lanes.ts';
+import { createModelLimits } from '../../src/worker/model-limits.ts';
 import { createModelWindows } from '../../src/worker/model-windows.ts';
 import { createSuspects } from '../../src/worker/suspects.ts';
 import { createUpstreamGates } from '../../src/worker/upstream-gates.ts';
@@ -25,7 +26,7 @@ function lineOf(bytes: number): Buffer {
 }
 
 /** Claims into lanes, without slots: the test itself takes lines. All lines are `line`, the same bytes over and over. */
-function setUp({ line = lineOf(200) } = {}) {
+function setUp({ line = lineOf(200), slots = new Map<string, number>() } = {}) {
   const storage = createMemoryStorage();
   const content = Buffer.alloc(Math.max(1, Math.floor((5 * MB) / line.length)) * line.length, line);
   const readRange = async (_sha256: string, _start: number, length: number) => content.subarray(0, length);
@@ -37,13 +38,25 @@ function setUp({ line = lineOf(200) } = {}) {
     log,
   });
   const windows = createModelWindows({ maxConcurrency: 64 });
-  const lanes = createLanes(createSuspects(), windows);
+  const limits = createModelLimits({ clock, limits: slots, onExpired() {} });
+  const granted = [...slots].map(([model, count]) => ({ model, slots: count, share: count }));
+  limits.grant({ validMs: Infinity, slots: granted }, [], 0);
+  const lanes = createLanes(createSuspects(), windows, limits);
   const gates = createUpstreamGates({ clock, log, firstPauseMs: 500, onOpen() {} });
   const onRuns = vi.fn<Parameters<typeof createClaims>[0]['onRuns']>((runs) => {
     for (const run of runs) lanes.addRun(run);
   });
   const ctx = engine.context;
-  const claims = createClaims({ ctx, worker: 'w', lanes, gates, windows, maxConcurrency: 64, onRuns });
+  const claims = createClaims({
+    ctx,
+    worker: 'w',
+    lanes,
+    gates,
+    windows,
+    limits,
+    maxConcurrency: 64,
+    onRuns,
+  });
 
   /** `count` chunks of `lines` lines each. */
   async function start(
@@ -136,6 +149,36 @@ describe('claims of chunks for a worker', () => {
     const untaken = new Map(lanes.countUntaken().map(({ model, chunks }) => [model, chunks]));
     expect(untaken.get('down')).toBe(1);
     expect(untaken.get('up')).toBe(5);
+  });
+});
+
+describe('chunks of a model with a limit', () => {
+  it('are held one at a time of a batch while its lines are enough for the slots', async () => {
+    const { claims, windows, start, held, take } = setUp({ slots: new Map([['m', 100]]) });
+    windows.noteAnswer('m');
+    await start(20);
+    await claims.refill();
+    expect(held()).toBe(1);
+    take(56);
+    claims.refillIfHungry();
+    await claims.refill();
+    expect(held()).toBe(1);
+    // Fewer than twice the slots are left.
+    take(1);
+    claims.refillIfHungry();
+    await vi.waitFor(() => expect(held()).toBe(2));
+  });
+
+  it('are no more than the slots and one, and their lines keep none of other models from being claimed', async () => {
+    const { claims, windows, start, lanes } = setUp({ slots: new Map([['m', 2]]) });
+    for (const model of ['m', 'other']) windows.noteAnswer(model);
+    for (let batch = 0; batch < 4; batch++) await start(3);
+    await start(8, { model: (chunk) => (chunk === 0 ? 'm' : 'other') });
+    await claims.refill();
+    const chunksOf = (model: string) =>
+      lanes.countUntaken().reduce((sum, held) => sum + (held.model === model ? held.chunks : 0), 0);
+    expect(chunksOf('m')).toBe(3);
+    expect(chunksOf('other')).toBeGreaterThan(1);
   });
 });
 
