@@ -32,6 +32,8 @@ export interface Claims {
   refill(): Promise<void>;
   /** There may be claimable chunks again. */
   noteWork(): void;
+  /** Gives back a chunk of which this worker has lost track; nothing happens where another one has it. */
+  giveBackLater(chunk: ChunkRef): void;
   /** Begins a refill where more lines should be read ahead and there may be some. Cheap: called for each line. */
   refillIfHungry(): void;
   /** Claims nothing more; resolves when what was under way has ended and what was not handed over is given back. */
@@ -148,17 +150,20 @@ export function createClaims(options: {
     onRuns(runs);
     const rest: ChunkClaim[] = [];
     claims.forEach((claim, i) => {
-      if (opened[i]?.status === 'fulfilled') giveBacks.succeeded(nameOf(claim));
+      if (opened[i]?.status === 'fulfilled') giveBacks.succeeded(nameOf(refOf(claim)));
       if (opened[i]?.status === 'rejected' || stopped) rest.push(claim);
     });
-    for (const claim of rest)
-      void giveBacks.later(nameOf(claim), () => ctx.store.releaseChunks([refOf(claim)]));
+    for (const claim of rest) giveBackLater(refOf(claim));
     const failed = opened.find((run) => run.status === 'rejected');
     if (failed !== undefined)
       ctx.log.error(
-        { err: failed.reason, chunks: rest.map(nameOf) },
+        { err: failed.reason, chunks: rest.map((claim) => nameOf(refOf(claim))) },
         'chunks cannot be read; they must wait',
       );
+  }
+
+  function giveBackLater(chunk: ChunkRef): void {
+    void giveBacks.later(nameOf(chunk), () => ctx.store.releaseChunks([chunk]));
   }
 
   async function refill(): Promise<void> {
@@ -178,6 +183,7 @@ export function createClaims(options: {
     noteWork() {
       nextClaim = 0;
     },
+    giveBackLater,
     refillIfHungry() {
       if (progress() < nextClaim || stopped || refilling !== null) return;
       if (!wantsMore() && !mayHaveRunDry()) return;
@@ -199,8 +205,8 @@ function countByModel(counts: readonly HeldChunks[]): ReadonlyMap<string, number
 }
 
 /** For logs, and to tell its failures from those of others. */
-function nameOf({ batch, chunk }: ChunkClaim): string {
-  return `chunk ${chunk.number} of ${batch.id}`;
+function nameOf({ batchId, chunkNumber }: ChunkRef): string {
+  return `chunk ${chunkNumber} of ${batchId}`;
 }
 
 function refOf({ batch, chunk }: ChunkClaim): ChunkRef {

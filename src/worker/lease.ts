@@ -6,24 +6,36 @@ import type { ModelLimits } from './model-limits.ts';
 const RENEW_MS = 10_000;
 /** After a failure the next one is made this soon: what is held is lost where none succeeds in time. */
 const RETRY_MS = 1000;
+/** A worker takes its lease for ended so long before others do, milliseconds. */
+const MARGIN_MS = 2000;
 /** Where slots of models are to come or to be given back, the next one is made this soon. */
 const SLOTS_MS = 1000;
 
 export interface Lease {
   /** Makes it, before anything is claimed, and keeps it up from then on. Rejects where it cannot be made. */
   start(): Promise<void>;
+  /**
+   * False where it is so old that others may have what this worker holds: the process was frozen, or the store is away. Counted from
+   * before it was asked for.
+   */
+  isValid(): boolean;
   /** Renews it no more, and leaves the slots of models to others: what is held must have been given back. */
   stop(): Promise<void>;
 }
 
-/** `onReleased` is told whenever something of dead workers may have become free. */
+/**
+ * `onReleased` is told whenever something of dead workers may have become free; `onLost` when others have taken this one for dead, so
+ * that it holds nothing any more.
+ */
 export function createLease(options: {
   readonly ctx: EngineContext;
   readonly worker: string;
   readonly limits: ModelLimits;
   readonly onReleased: () => void;
+  readonly onLost: () => void;
 }): Lease {
-  const { ctx, worker, limits, onReleased } = options;
+  const { ctx, worker, limits, onReleased, onLost } = options;
+  let validUntil = -Infinity;
   let cancel = (): void => {};
   let renewing: Promise<void> = Promise.resolve();
   let stopped = false;
@@ -33,7 +45,10 @@ export function createLease(options: {
     const sentAt = ctx.clock.monotonic();
     const demands = limits.demands();
     const lease = await ctx.store.renewLease(worker, demands);
+    const isLost = lease.isNew && validUntil > -Infinity;
+    validUntil = sentAt + lease.validMs - MARGIN_MS;
     const soon = limits.grant(lease, demands, sentAt);
+    if (isLost) onLost();
     await ctx.store.releaseDeadLeases(ctx.clock.now());
     return soon ? SLOTS_MS : RENEW_MS;
   }
@@ -67,6 +82,7 @@ export function createLease(options: {
     async start() {
       renewAfter(await renew());
     },
+    isValid: () => ctx.clock.monotonic() < validUntil,
     async stop() {
       stopped = true;
       cancel();

@@ -32,17 +32,21 @@ export interface SlotsOptions {
   readonly waiting: WaitHeap<Line>;
   readonly committer: Committer;
   readonly maxConcurrency: number;
+  /** False while others may have taken what this worker holds: nothing is sent then. */
+  readonly mayHold: () => boolean;
   /** A line of the chunk landed; there may be too few lines left to keep all slots busy, or its lane may be empty. */
   readonly onLanded: (run: ChunkRun) => void;
 }
 
 export function createSlots(options: SlotsOptions): Slots {
-  const { ctx, lanes, turns, gates, windows, limits, waiting, committer, maxConcurrency, onLanded } = options;
+  const { ctx, lanes, turns, gates, windows, limits, waiting, committer } = options;
+  const { maxConcurrency, mayHold, onLanded } = options;
   let inFlight = 0;
 
   const isOpen = (model: string): boolean => gates.isOpen(model);
 
   function fill(): void {
+    if (!mayHold()) return;
     while (inFlight < maxConcurrency && !committer.backlogged) {
       const line = lanes.takeNext(isOpen);
       if (line === null) return;

@@ -87,6 +87,7 @@ export function createWorker(options: WorkerOptions): Worker {
     waiting,
     committer,
     maxConcurrency,
+    mayHold: () => lease.isValid(),
     onLanded,
   });
   const laneStops = createLaneStops({ ctx, worker, lanes, slots, committer, onGivenBack });
@@ -104,7 +105,7 @@ export function createWorker(options: WorkerOptions): Worker {
   const deliveries = createDeliveries(ctx, worker, wake);
   const housekeeping = createHousekeeping(ctx);
   const returns = createModelReturns({ ctx, lanes, limits, committer, onReturned });
-  const lease = createLease({ ctx, worker, limits, onReleased: wake });
+  const lease = createLease({ ctx, worker, limits, onReleased: wake, onLost: dropAll });
 
   function wake(): void {
     claims.noteWork();
@@ -177,8 +178,15 @@ export function createWorker(options: WorkerOptions): Worker {
     wake();
   }
 
+  function dropAll(): void {
+    ctx.log.warn({}, 'this worker was not heard of for so long that others have taken over what it held');
+    for (const lane of lanes.all.values()) for (const run of lane.runs) dropRun(run);
+  }
+
   function dropRun(run: ChunkRun): void {
     ctx.log.warn({ ...run.ref }, 'a chunk was lost to another worker; its results are dropped');
+    // Nobody has it where what was lost is only the answer to its last commit.
+    claims.giveBackLater(run.ref);
     for (const line of lanes.all.get(run.batch.id)?.flying ?? []) if (line.run === run) line.abort?.();
     removeRun(run);
     hasStrays = true;

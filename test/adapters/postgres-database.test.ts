@@ -219,6 +219,16 @@ describe('a commit whose answer is lost', () => {
 });
 
 describe('several processes over one database', () => {
+  it('tell a worker whose lease another one has ended that it holds nothing any more', async () => {
+    const [one, two] = [await openEmpty(), await openAt(postgres.url)];
+    await one.renewLease('one');
+    await postgres.query("update workers set alive_until = now() - interval '1 second'");
+    await two.renewLease('two');
+    await two.releaseDeadLeases(T0);
+    expect((await one.renewLease('one')).isNew).toBe(true);
+    expect((await two.renewLease('two')).isNew).toBe(false);
+  });
+
   it('never claim a chunk twice, nor lose one', async () => {
     const first = await openEmpty();
     const others = await Promise.all([openAt(postgres.url), openAt(postgres.url)]);

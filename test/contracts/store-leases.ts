@@ -35,6 +35,13 @@ export function describeLeases(it: StoreIt): void {
       expect((await claim(store)).map(({ chunk }) => chunk.crashes)).toEqual([2, 1]);
     });
 
+    it('are new for a worker that says for the first time that it is alive', async ({ store }) => {
+      expect((await store.renewLease('a')).isNew).toBe(true);
+      expect((await store.renewLease('a')).isNew).toBe(false);
+      await store.releaseDeadLeases(T0);
+      expect((await store.renewLease('a')).isNew).toBe(false);
+    });
+
     it('do not end those of a worker that says that it is alive', async ({ store }) => {
       const other = await createBatch(store, { owner: 'bob' });
       await startBatch(store, {}, chunksOf(2));

@@ -40,7 +40,7 @@ function setUp({ line = lineOf(200), slots = new Map<string, number>() } = {}) {
   const windows = createModelWindows({ maxConcurrency: 64 });
   const limits = createModelLimits({ clock, limits: slots, onExpired() {} });
   const granted = [...slots].map(([model, count]) => ({ model, slots: count, share: count }));
-  limits.grant({ validMs: Infinity, slots: granted }, [], 0);
+  limits.grant({ validMs: Infinity, isNew: false, slots: granted }, [], 0);
   const lanes = createLanes(createSuspects(), windows, limits);
   const gates = createUpstreamGates({ clock, log, firstPauseMs: 500, onOpen() {} });
   const onRuns = vi.fn<Parameters<typeof createClaims>[0]['onRuns']>((runs) => {

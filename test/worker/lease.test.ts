@@ -11,7 +11,7 @@ import { createTestEngine } from '../helpers/test-engine.ts';
 function setUp(modelConcurrency: ReadonlyMap<string, number> = new Map()) {
   const storage = createMemoryStorage();
   const calls: string[] = [];
-  const state = { fails: false, lease: { validMs: 30_000, slots: [] } as WorkerLease };
+  const state = { fails: false, lease: { validMs: 30_000, isNew: false, slots: [] } as WorkerLease };
   const asked: (readonly ModelDemand[])[] = [];
   const store = {
     ...storage.store,
@@ -29,10 +29,11 @@ function setUp(modelConcurrency: ReadonlyMap<string, number> = new Map()) {
   const log = createRecordingLog();
   const { context: ctx } = createTestEngine({ storage: { ...storage, store }, clock, log });
   const onReleased = vi.fn<() => void>();
+  const onLost = vi.fn<() => void>();
   const limits = createModelLimits({ clock, limits: modelConcurrency, onExpired() {} });
-  const lease = createLease({ ctx, worker: 'w', limits, onReleased });
+  const lease = createLease({ ctx, worker: 'w', limits, onReleased, onLost });
   onTestFinished(() => lease.stop());
-  return { lease, clock, log, calls, state, onReleased, limits, asked };
+  return { lease, clock, log, calls, state, onReleased, onLost, limits, asked };
 }
 
 describe('the lease of a worker', () => {
@@ -67,6 +68,31 @@ describe('the lease of a worker', () => {
     expect(calls.filter((call) => call === 'release')).toHaveLength(2);
   });
 
+  it('is valid for two seconds less than the store says, counted from before it was asked for', async () => {
+    const { lease, clock, state } = setUp();
+    expect(lease.isValid()).toBe(false);
+    await lease.start();
+    state.fails = true;
+    clock.advance(27_999);
+    expect(lease.isValid()).toBe(true);
+    clock.advance(1);
+    expect(lease.isValid()).toBe(false);
+  });
+
+  it('that others have ended is told, but not the first one', async () => {
+    const { lease, clock, state, onReleased, onLost } = setUp();
+    state.lease = { ...state.lease, isNew: true };
+    await lease.start();
+    expect(onLost).not.toHaveBeenCalled();
+    clock.advance(10_000);
+    await vi.waitFor(() => expect(onReleased).toHaveBeenCalledTimes(1));
+    expect(onLost).toHaveBeenCalledTimes(1);
+    state.lease = { ...state.lease, isNew: false };
+    clock.advance(10_000);
+    await vi.waitFor(() => expect(onReleased).toHaveBeenCalledTimes(2));
+    expect(onLost).toHaveBeenCalledTimes(1);
+  });
+
   it('that cannot be made lets nothing begin', async () => {
     const { lease, state } = setUp();
     state.fails = true;
@@ -86,7 +112,7 @@ describe('the lease of a worker', () => {
     const renewed = async (times: number) =>
       await vi.waitFor(() => expect(onReleased).toHaveBeenCalledTimes(times));
     const answer = (slots: number, share: number) => {
-      state.lease = { validMs: 30_000, slots: [{ model: 'm', slots, share }] };
+      state.lease = { validMs: 30_000, isNew: false, slots: [{ model: 'm', slots, share }] };
     };
     answer(2, 8);
     await lease.start();

@@ -34,6 +34,7 @@ async function setUp({
     trying: null as ClaimedChunk['trying'],
     answer: async (demands: readonly ModelDemand[]): Promise<WorkerLease> => ({
       validMs: 30_000,
+      isNew: false,
       slots: demands.map(({ model, limit }) => ({ model, slots: limit, share: limit })),
     }),
   };
@@ -80,6 +81,7 @@ async function setUp({
   const give = (slots: number, share = slots) => {
     state.answer = async (demands) => ({
       validMs: 30_000,
+      isNew: false,
       slots: demands.map(({ model }) => ({ model, slots, share })),
     });
   };

@@ -18,6 +18,7 @@ function setUp() {
   const find = (model: string) => limits.find(model) as LimitedModel;
   const lease = (a: number, b: number, validMs = 30_000): WorkerLease => ({
     validMs,
+    isNew: false,
     slots: [
       { model: 'a', slots: a, share: a },
       { model: 'b', slots: b, share: b },
@@ -91,7 +92,7 @@ describe('models with a limit', () => {
 
   it('are asked for again soon while there are slots to come or to give back', () => {
     const { find, grant, lease } = setUp();
-    const few: WorkerLease = { validMs: 30_000, slots: [{ model: 'a', slots: 2, share: 4 }] };
+    const few: WorkerLease = { validMs: 30_000, isNew: false, slots: [{ model: 'a', slots: 2, share: 4 }] };
     expect(grant(few)).toBe(true);
     expect(grant(lease(4, 2))).toBe(false);
     expect(grant(lease(3, 2))).toBe(true);

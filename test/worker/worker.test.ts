@@ -261,8 +261,11 @@ describe('a chunk that another worker has now', () => {
         'upstream cannot be reached; its lines wait',
       );
     });
-    // The ticker's and the lease's.
-    await vi.waitFor(() => expect(clock.timers).toBe(2));
+    // The ticker's and the lease's; for two seconds that of the chunk, which is given back.
+    await vi.waitFor(() => {
+      clock.advance(500);
+      expect(clock.timers).toBe(2);
+    });
   });
 });
 

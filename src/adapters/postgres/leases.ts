@@ -13,12 +13,12 @@ export function createLeaseVerbs(db: Database): LeaseVerbs {
   let hadLapsed = false;
   return {
     async renewLease(worker, demands = []) {
-      const { lapsed, slots } = await db.transaction(async (sql) => ({
-        lapsed: await renewLease(sql, worker),
+      const { before, slots } = await db.transaction(async (sql) => ({
+        before: await renewLease(sql, worker),
         slots: await shareModels(sql, worker, demands),
       }));
-      hadLapsed = lapsed;
-      return { validMs: LEASE_MS, slots };
+      hadLapsed = before === 'lapsed';
+      return { validMs: LEASE_MS, isNew: before === 'none', slots };
     },
     async releaseDeadLeases() {
       if (!hadLapsed) await db.transaction(releaseDeadLeases);
@@ -39,8 +39,8 @@ export function createLeaseVerbs(db: Database): LeaseVerbs {
   };
 }
 
-/** Answers whether there was one that had lapsed. */
-async function renewLease(sql: Sql, worker: string): Promise<boolean> {
+/** Answers what there was before. One that has lapsed holds what it held until others release that, and the row goes with it. */
+async function renewLease(sql: Sql, worker: string): Promise<'none' | 'lapsed' | 'valid'> {
   const before = await sql.get<{ readonly lapsed: boolean }>(
     'select alive_until < now() as lapsed from workers where id = $1 for update',
     worker,
@@ -53,7 +53,8 @@ async function renewLease(sql: Sql, worker: string): Promise<boolean> {
     worker,
     LEASE_MS,
   );
-  return before?.lapsed === true;
+  if (before === undefined) return 'none';
+  return before.lapsed ? 'lapsed' : 'valid';
 }
 
 /** A worker without a row is dead as well: it has one from before its first claim on. */

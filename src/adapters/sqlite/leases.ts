@@ -35,8 +35,9 @@ export function createLeaseVerbs(db: Database): Pick<Store, 'renewLease' | 'rele
   });
   return {
     renewLease: async (worker, demands = []) => {
+      const isNew = alive !== worker;
       alive = worker;
-      return soleLease(demands);
+      return soleLease(demands, isNew);
     },
     releaseDeadLeases: async () => release(alive),
     takeTurn: async () => true,

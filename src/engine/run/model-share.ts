@@ -22,6 +22,8 @@ export interface ModelSlots {
 export interface WorkerLease {
   /** From before it was asked for, milliseconds; Infinity: nobody else can take what it holds. */
   readonly validMs: number;
+  /** True where it had none: never, or others have taken it for dead, so that it holds nothing any more. */
+  readonly isNew: boolean;
   /** Of each model that was asked for. */
   readonly slots: readonly ModelSlots[];
 }
@@ -66,7 +68,7 @@ export function shareSlots(
 }
 
 /** The lease of the one worker of a store that one process owns: it has every limit to itself. */
-export function soleLease(demands: readonly ModelDemand[]): WorkerLease {
+export function soleLease(demands: readonly ModelDemand[], isNew: boolean): WorkerLease {
   const slots = demands.map(({ model, limit }) => ({ model, slots: limit, share: limit }));
-  return { validMs: Infinity, slots };
+  return { validMs: Infinity, isNew, slots };
 }

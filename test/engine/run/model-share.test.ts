@@ -44,8 +44,9 @@ describe('sharing a model’s limit out', () => {
   });
 
   it('is not needed where there is one worker: it has everything, for ever', () => {
-    expect(soleLease([{ model: 'm', limit: 7, held: 0 }])).toEqual({
+    expect(soleLease([{ model: 'm', limit: 7, held: 0 }], false)).toEqual({
       validMs: Infinity,
+      isNew: false,
       slots: [{ model: 'm', slots: 7, share: 7 }],
     });
   });

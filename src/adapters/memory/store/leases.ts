@@ -8,8 +8,9 @@ export function createLeaseVerbs(
 ): Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeTurn'> {
   return {
     renewLease: async (worker, demands = []) => {
+      const isNew = state.liveWorker !== worker;
       state.liveWorker = worker;
-      return soleLease(demands);
+      return soleLease(demands, isNew);
     },
     releaseDeadLeases: async () => releaseDeadLeases(state),
     takeTurn: async () => true,
