@@ -39,7 +39,7 @@ function readConfig(): Config {
 function announce(config: Config, service: Service, log: Logger): void {
   const hasFolder = config.DATABASE_URL === null || config.BLOB_URL === null;
   const dataDir = hasFolder ? config.DATA_DIR : undefined;
-  log.info({ url: service.url, role: config.ROLE, dataDir }, 'ready');
+  log.info({ url: service.url, role: config.ROLE, worker: service.worker ?? undefined, dataDir }, 'ready');
   if (config.UPSTREAM_BASE_URL === null) {
     log.warn({}, "no UPSTREAM_BASE_URL is set: only the built-in model 'echo' answers");
   }

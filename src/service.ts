@@ -15,6 +15,8 @@ import type { Worker } from './worker/index.ts';
 export interface Service {
   /** Where it listens, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** The id of its worker; null where it has none. */
+  readonly worker: string | null;
   /** Stops gracefully: no new work, requests in flight end within SHUTDOWN_GRACE_MS, results are committed. */
   stop(): Promise<void>;
 }
@@ -42,7 +44,7 @@ async function open(
   const { listen, ...storage } = await openStorage(config, log, opened);
   const parts = { ...storage, ...openRest(config, opened) };
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
-  const worker = config.ROLE === 'api' ? noWorker : createWorkerOf(config, engine);
+  const worker = config.ROLE === 'api' ? null : createWorkerOf(config, engine);
   let ready = false;
   const http = { engine, log, isReady: () => ready };
   const app =
@@ -57,9 +59,10 @@ async function open(
   // First: with the port in use no line must be sent. Requests that come before the worker runs only wait for it.
   opened.push(() => app.close());
   const url = await app.listen({ host: config.HOST, port: config.PORT });
-  await worker.start();
-  opened.push(() => worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS }));
-  const hints = config.ROLE === 'api' ? null : listen?.(engine.context.wake);
+  await worker?.start();
+  const stopWorker = async (): Promise<void> => await worker?.stop({ graceMs: config.SHUTDOWN_GRACE_MS });
+  opened.push(stopWorker);
+  const hints = worker === null ? null : listen?.(engine.context.wake);
   ready = true;
 
   async function stop(): Promise<void> {
@@ -67,15 +70,14 @@ async function open(
     // Slow downloads and half-sent uploads do not hold the stop up for longer than requests to the upstream.
     const cancel = systemClock.after(config.SHUTDOWN_GRACE_MS, () => app.server.closeAllConnections());
     const appClosed = app.close();
-    const workerStopped = worker.stop({ graceMs: config.SHUTDOWN_GRACE_MS });
-    const results = await Promise.allSettled([appClosed, workerStopped, hints?.close()]);
+    const results = await Promise.allSettled([appClosed, stopWorker(), hints?.close()]);
     cancel();
     opened.splice(-2);
     await closeAll();
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  return { url, stop };
+  return { url, worker: worker?.id ?? null, stop };
 }
 
 function openRest(config: Config, opened: Opened) {
@@ -95,9 +97,6 @@ function createWorkerOf(config: Config, engine: Engine): Worker {
     modelConcurrency: new Map(config.MODEL_CONCURRENCY),
   });
 }
-
-/** The worker of a process that has none. */
-const noWorker: Worker = { start: async () => {}, stop: async () => {} };
 
 function openUpstream(config: Config): Upstream {
   if (config.UPSTREAM_BASE_URL === null) return createEchoUpstream();

@@ -31,6 +31,8 @@ export interface WorkerOptions {
 }
 
 export interface Worker {
+  /** By which stores and logs know it: `worker_` and 16 hex digits. */
+  readonly id: string;
   /** Takes over what dead workers left, then works until `stop`. A store that one process owns has one worker at a time. */
   start(): Promise<void>;
   /**
@@ -221,6 +223,7 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   return {
+    id: worker,
     async start() {
       await lease.start();
       ticker = createTicker({ clock: ctx.clock, log: ctx.log, intervalMs: TICK_INTERVAL_MS, tick });

@@ -1,22 +1,12 @@
-/**
- * Two API nodes and three workers as processes of their own, over PostgreSQL and an S3 store. Needs one: TEST_S3_ENDPOINT, with
- * TEST_S3_BUCKET (which is there), TEST_S3_ACCESS_KEY_ID and TEST_S3_SECRET_ACCESS_KEY.
- */
-import { randomUUID } from 'node:crypto';
+/** Two API nodes and three workers as processes of their own, over PostgreSQL and S3. */
 import OpenAI from 'openai';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { usePostgres } from '../helpers/postgres.ts';
+import { describeOnS3 } from '../helpers/s3-gateway.ts';
 import { startUpstreamServer } from '../helpers/upstream-server.ts';
 import { listeningUrl, ROOT, startNode } from './node-process.ts';
 import type { NodeProcess } from './node-process.ts';
 import { chatLines, endOf, resultsOf, submitBatch } from './test-service.ts';
-
-const s3 = {
-  endpoint: process.env['TEST_S3_ENDPOINT'],
-  bucket: process.env['TEST_S3_BUCKET'] ?? '',
-  accessKeyId: process.env['TEST_S3_ACCESS_KEY_ID'] ?? '',
-  secretAccessKey: process.env['TEST_S3_SECRET_ACCESS_KEY'] ?? '',
-};
 
 const LINES = 1500;
 const BATCHES = 4;
@@ -35,7 +25,7 @@ async function listening(process: NodeProcess): Promise<StartedNode> {
   return { process, url: await listeningUrl(process) };
 }
 
-describe.skipIf(s3.endpoint === undefined)('processes of both roles (set TEST_S3_ENDPOINT to run it)', () => {
+describeOnS3('processes of both roles', (s3) => {
   const postgres = usePostgres();
 
   it('end batches with each line once while one worker is killed and another stops', async () => {
@@ -49,11 +39,7 @@ describe.skipIf(s3.endpoint === undefined)('processes of both roles (set TEST_S3
     onTestFinished(() => upstream.close());
     const env = {
       DATABASE_URL: postgres.url,
-      BLOB_URL: `s3://${s3.bucket}/${randomUUID()}`,
-      AWS_ENDPOINT_URL: s3.endpoint ?? '',
-      AWS_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: s3.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+      ...s3.env(),
       UPSTREAM_BASE_URL: upstream.baseUrl,
       MAX_CONCURRENCY: '16',
     };
@@ -88,22 +74,16 @@ describe.skipIf(s3.endpoint === undefined)('processes of both roles (set TEST_S3
     }
     const said = nodes.map(({ process }) => process.stdout() + process.stderr()).join('');
     expect(said).not.toContain('postgres:postgres');
-    expect(said).not.toContain(s3.secretAccessKey);
+    expect(said).not.toContain(s3.env()['AWS_SECRET_ACCESS_KEY']);
   }, 180_000);
 
   it('do not start with files that are not those of the database', async () => {
     await (await postgres.openStore()).close();
-    const env = {
-      DATABASE_URL: postgres.url,
-      AWS_ENDPOINT_URL: s3.endpoint ?? '',
-      AWS_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: s3.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
-    };
-    await listening(startRole('api', { ...env, BLOB_URL: `s3://${s3.bucket}/one` }));
-    const { code, stdout, stderr } = await startRole('worker', { ...env, BLOB_URL: `s3://${s3.bucket}/two` })
-      .ended;
+    const env: Readonly<Record<string, string>> = { DATABASE_URL: postgres.url, ...s3.env() };
+    await listening(startRole('api', env));
+    const other = startRole('worker', { ...env, BLOB_URL: `s3://${s3.bucket}/two` });
+    const { code, stdout, stderr } = await other.ended;
     expect(code).toBe(1);
-    expect(stdout + stderr).toContain(`The files of this database are in s3://${s3.bucket}/one`);
+    expect(stdout + stderr).toContain(`The files of this database are in ${env['BLOB_URL']}`);
   });
 });

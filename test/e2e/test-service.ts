@@ -34,7 +34,14 @@ export async function startTestService(env: Readonly<Record<string, string>> = {
   const stop = (): Promise<void> => (stopped ??= service.stop());
   onTestFinished(stop);
   const apiKey = env['API_KEYS']?.split(',')[0] ?? 'unused';
-  return { url: service.url, stop, dataDir, logs, client: createClient(service.url, apiKey) };
+  return {
+    url: service.url,
+    worker: service.worker,
+    stop,
+    dataDir,
+    logs,
+    client: createClient(service.url, apiKey),
+  };
 }
 
 /** The official SDK with a key, without retries, so that every answer is seen. */

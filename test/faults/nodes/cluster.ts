@@ -105,17 +105,9 @@ export async function startCluster(scope: Scope, servers: Servers): Promise<Clus
     return process;
   }
 
-  /** One after the other, so that it can be seen under which name each worker has its lease. */
   async function startNode(role: ClusterNode['role']): Promise<MutableNode> {
-    const before = role === 'worker' && nodes.length > 0 ? await readWorkers() : new Set<string>();
     const process = await startProcess(role);
-    if (role === 'api') return { role, process, worker: null };
-    const [worker = null] = [...(await readWorkers())].filter((id) => !before.has(id));
-    return { role, process, worker };
-  }
-
-  async function readWorkers(): Promise<Set<string>> {
-    return new Set((await query<{ id: string }>('select id from workers')).map(({ id }) => id));
+    return { role, process, worker: /"worker":"(\w+)"/.exec(process.output())?.[1] ?? null };
   }
 
   let turn = 0;
@@ -160,7 +152,8 @@ export async function startCluster(scope: Scope, servers: Servers): Promise<Clus
       return Number(row?.count);
     },
   };
-  for (let i = 0; i < API_NODES; i++) nodes.push(await startNode('api'));
-  for (let i = 0; i < WORKERS; i++) nodes.push(await startNode('worker'));
+  // All at once: one of them makes the tables.
+  const roles = [...Array<'api'>(API_NODES).fill('api'), ...Array<'worker'>(WORKERS).fill('worker')];
+  nodes.push(...(await Promise.all(roles.map(startNode))));
   return cluster;
 }
