@@ -28,9 +28,12 @@ const SETTINGS = ['max_connections=200', 'unix_socket_directories='];
 const QUICK = ['fsync=off', 'deadlock_timeout=50ms'];
 const PASSWORD = 'postgres';
 
-/** Starts a server that forgets everything when it stops; `settings` as in its configuration file. */
+/**
+ * Starts a server that forgets everything when it stops, of the version of the package or of the binaries in the folder
+ * TEST_POSTGRES_BIN; `settings` as in its configuration file.
+ */
 export async function startPostgresServer(settings: readonly string[] = QUICK): Promise<PostgresServer> {
-  const bin = join(await placeBinaries(), 'bin');
+  const bin = process.env['TEST_POSTGRES_BIN'] ?? join(await placeBinaries(), 'bin');
   const account = process.getuid?.() === 0 ? await findAccount() : null;
   const folder = await mkdtemp(join(tmpdir(), 'anyllm-postgres-'));
   const data = join(folder, 'data');

@@ -50,7 +50,7 @@ export interface Postgres {
 }
 
 /**
- * A Store in a PostgreSQL database (17 or newer), which any number of processes may use at a time. Brings its tables up to date first;
+ * A Store in a PostgreSQL database (15 or newer), which any number of processes may use at a time. Brings its tables up to date first;
  * rejects where it cannot be reached, was written by a newer version of the program, has its files elsewhere than `files` says, has
  * only a part of what is moved to it, or answers commits before they are durable.
  */
