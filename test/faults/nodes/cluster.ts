@@ -20,6 +20,15 @@ const WORKERS = 3;
 /** An answer takes this long, so that ten batches are under way for some seconds. Milliseconds. */
 const LATENCY_MS = 25;
 
+/** No fault ends more than one of them at a time. */
+export class NoNodeError extends Error {
+  constructor(nodes: readonly ClusterNode[]) {
+    const last = nodes.map(({ role, process }) => `${role}: ${process.output().slice(-300)}`);
+    super(`no API node runs any more; the last that was logged:\n${last.join('\n')}`);
+    this.name = 'NoNodeError';
+  }
+}
+
 export interface ClusterNode {
   readonly role: 'api' | 'worker';
   /** The process that runs, or that ran last. */
@@ -115,7 +124,7 @@ export async function startCluster(scope: Scope, servers: Servers): Promise<Clus
   function urlOfNext(): string {
     const apis = nodes.filter(({ role, process }) => role === 'api' && !process.hasEnded);
     const next = apis[turn++ % apis.length];
-    if (next === undefined) throw new Error('no API node runs');
+    if (next === undefined) throw new NoNodeError(nodes);
     return next.process.url;
   }
 

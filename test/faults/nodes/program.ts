@@ -1,12 +1,12 @@
 /** Clients of several nodes: each call is made again, at another node, until it has an answer. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { noteCreated, Refused } from '../harness/client.ts';
-import { createBody } from '../harness/client.ts';
+import { createBody, noteCreated, Refused } from '../harness/client.ts';
+import { isTerminal } from '../harness/ledger.ts';
 import type { BatchObject } from '../harness/ledger.ts';
 import { makeInput } from '../harness/lines.ts';
 import { waitFor } from '../harness/wait.ts';
-import { isTerminal } from '../harness/ledger.ts';
+import { NoNodeError } from './cluster.ts';
 import type { Cluster } from './cluster.ts';
 
 const BATCHES = 10;
@@ -49,7 +49,7 @@ export async function persist<T>(call: () => Promise<T>): Promise<T> {
     try {
       return await call();
     } catch (error) {
-      if (error instanceof Refused && error.status !== 503) throw error;
+      if (error instanceof NoNodeError || (error instanceof Refused && error.status !== 503)) throw error;
       await sleep(PAUSE_MS);
     }
   }
