@@ -139,9 +139,9 @@ function describeParts(it: StoreIt): void {
 
   it('adds no more than so many parts', async ({ store }) => {
     const upload = await insertUpload(store);
-    await Promise.all(
-      Array.from({ length: MAX_PARTS }, () => store.addUploadPart('ann', aPart(upload.id, ''))),
-    );
+    const add = () => store.addUploadPart('ann', aPart(upload.id, ''));
+    // All at once some would wait for a connection for longer than a store lets them.
+    for (let added = 0; added < MAX_PARTS; added += 100) await Promise.all(Array.from({ length: 100 }, add));
     expect(await store.addUploadPart('ann', aPart(upload.id, ''))).toEqual({
       kind: 'full',
       upload,
