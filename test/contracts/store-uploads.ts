@@ -149,7 +149,7 @@ function describeParts(it: StoreIt): void {
       partBytes: 0,
     });
     expect(await store.readUploadParts(upload.id)).toHaveLength(MAX_PARTS);
-  }, 60_000);
+  });
 
   it('find their blob in use as long as they are there', async ({ store }) => {
     const upload = await insertUpload(store);

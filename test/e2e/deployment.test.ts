@@ -238,7 +238,7 @@ describe('deploy/kubernetes', () => {
         capabilities: { drop: ['ALL'] },
       });
       const mounts = container.volumeMounts as readonly { name: string; mountPath: string }[];
-      expect(mounts.map(({ mountPath }) => mountPath)).toEqual([imageEnv['DATA_DIR'], '/tmp']);
+      expect(mounts.map(({ mountPath }) => mountPath)).toEqual(['/tmp']);
       expect(mounts.map(({ name }) => name)).toEqual(pod.volumes.map(({ name }: { name: string }) => name));
     }
   });
