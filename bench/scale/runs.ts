@@ -23,6 +23,8 @@ export interface RunResult {
   readonly overallLinesPerSecond: number;
   readonly walBytesPerLine: number;
   readonly deadTuplesPerLine: number;
+  /** Transactions of all processes, reading ones included. */
+  readonly transactionsPerLine: number;
   /** Of the CPU time that the database and the nodes used together. */
   readonly databaseShare: number;
   readonly databaseMicrosPerLine: number;
@@ -62,6 +64,7 @@ export async function runBatches(cluster: Cluster, options: RunOptions): Promise
     overallLinesPerSecond: (total / (ended - began)) * 1000,
     walBytesPerLine: work.walBytes / total,
     deadTuplesPerLine: work.deadTuples / total,
+    transactionsPerLine: work.commits / total,
     databaseShare: work.cpu / (work.cpu + nodes),
     databaseMicrosPerLine: (work.cpu / total) * 1e6,
     nodesMicrosPerLine: (nodes / total) * 1e6,
@@ -96,6 +99,7 @@ const NAMES: Readonly<Record<keyof RunResult, { readonly name: string; readonly 
   overallLinesPerSecond: { name: 'from the create to the end', unit: 'lines/s' },
   walBytesPerLine: { name: 'written to the WAL', unit: 'bytes a line' },
   deadTuplesPerLine: { name: 'dead row versions', unit: 'a line' },
+  transactionsPerLine: { name: 'transactions', unit: 'a line' },
   databaseShare: { name: 'the database’s share of the CPU time', unit: '' },
   databaseMicrosPerLine: { name: 'CPU of the database', unit: 'µs a line' },
   nodesMicrosPerLine: { name: 'CPU of all nodes', unit: 'µs a line' },
