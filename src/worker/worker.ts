@@ -182,7 +182,10 @@ export function createWorker(options: WorkerOptions): Worker {
 
   function dropAll(): void {
     ctx.log.warn({}, 'this worker was not heard of for so long that others have taken over what it held');
-    for (const lane of lanes.all.values()) for (const run of lane.runs) dropRun(run);
+    const runs = [...lanes.all.values()].flatMap((lane) => [...lane.runs]);
+    // All of them first: each request that is aborted makes room for a line of those that are left.
+    for (const run of runs) lanes.stopRun(run);
+    for (const run of runs) dropRun(run);
   }
 
   function dropRun(run: ChunkRun): void {

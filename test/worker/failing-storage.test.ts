@@ -64,6 +64,22 @@ async function isCompleted(engine: Engine, id: string, clock: FakeClock): Promis
 }
 
 describe('a step that fails', () => {
+  it('has ended its batch all the same where only the result log cannot be removed', async () => {
+    const clock = createFakeClock();
+    const log = createRecordingLog();
+    const storage = createMemoryStorage();
+    const results = { ...storage.results, drop: fullDisk };
+    const engine = createTestEngine({ storage: { ...storage, results }, clock, log });
+    await start(engine);
+    const { id } = await submit(engine, inputLines(3));
+    await isCompleted(engine, id, clock);
+    await vi.waitFor(() =>
+      expect(log.entries.filter(({ level }) => level !== 'info')).toMatchObject([
+        { level: 'warn', message: 'the result log of an ended batch cannot be removed' },
+      ]),
+    );
+  });
+
   it('is done once there is room again, also where it could not even be given back', async () => {
     const clock = createFakeClock();
     const log = createRecordingLog();

@@ -7,6 +7,7 @@ import { createFakeClock } from '../helpers/fake-clock.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
 import { createRecordingLog } from '../helpers/recording-log.ts';
 import { answer, createScriptedUpstream } from '../helpers/scripted-upstream.ts';
+import { claim } from '../helpers/store-fixtures.ts';
 import { createTestEngine, inputLines, OWNER, readResults, submit } from '../helpers/test-engine.ts';
 
 const LINES = 40;
@@ -17,6 +18,8 @@ async function setUp(script: Parameters<typeof createScriptedUpstream>[0] = () =
   const state = {
     lease: { validMs: 30_000, isNew: false, slots: [] } as WorkerLease,
     isAway: false,
+    /** True: another worker is the one that lives. */
+    isReplaced: false,
     /** So many commits are made and then told as failures. */
     lostAnswers: 0,
   };
@@ -24,7 +27,8 @@ async function setUp(script: Parameters<typeof createScriptedUpstream>[0] = () =
     ...storage.store,
     async renewLease(worker: string) {
       if (state.isAway) throw new Error('no connection');
-      await storage.store.renewLease(worker);
+      // In memory the last one that renews is the one that lives.
+      if (!state.isReplaced) await storage.store.renewLease(worker);
       return state.lease;
     },
     async commitSegments(segments: readonly NewSegment[], now: number) {
@@ -126,5 +130,25 @@ describe('a worker', () => {
       expect(upstream.requests.length).toBeGreaterThan(8);
     });
     expect((await engine.batches.get(OWNER, id)).status).toBe('in_progress');
+  });
+
+  it('sends no line of what others have by now, while it gives that up', async () => {
+    const { engine, storage, state, clock, log, upstream } = await setUp(() => 'hold');
+    // Two chunks: the requests of one are aborted before those of the other.
+    await submit(engine, inputLines(LINES));
+    await submit(engine, inputLines(LINES));
+    await vi.waitFor(() => expect(upstream.requests).toHaveLength(8));
+    state.isReplaced = true;
+    await storage.store.renewLease('other');
+    await storage.store.releaseDeadLeases(clock.now());
+    expect(await claim(storage.store, { worker: 'other' })).toHaveLength(2);
+    state.lease = { ...state.lease, isNew: true };
+    clock.advance(10_000);
+    await vi.waitFor(() => {
+      clock.advance(500);
+      expect(log.entries.filter(({ message }) => message.startsWith('a chunk was lost'))).toHaveLength(2);
+      expect(upstream.held).toHaveLength(0);
+    });
+    expect(upstream.requests).toHaveLength(8);
   });
 });

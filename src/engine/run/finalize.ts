@@ -101,7 +101,10 @@ async function finish(
     return;
   }
   ctx.log.info({ batchId: batch.id, status: ending, ...counts }, 'batch ended');
-  await ctx.results.drop(batch.id);
+  // The batch has ended, whether its log goes now or with the next sweep.
+  await ctx.results.drop(batch.id).catch((error: unknown) => {
+    ctx.log.warn({ err: error, batchId: batch.id }, 'the result log of an ended batch cannot be removed');
+  });
 }
 
 /** Holds the locks of the blobs that are about to be published and named, in one order for everybody. */

@@ -11,19 +11,24 @@ const OF_LIVE_BATCHES = [
   'result_pieces where bytes is not null',
 ];
 /** Dropped logs go a moment after their batch. */
-const TIDY_MS = 10_000;
+const TIDY_MS = 5000;
+/** The janitor's sweep, which a worker makes at its start where nobody has for an hour. */
+const SWEEP_MS = 15_000;
 
 export async function checkStored(cluster: Cluster): Promise<string[]> {
-  let violations: string[] = [];
-  await waitFor(
-    'the database is tidy',
-    async () => {
-      violations = await findLeftovers(cluster);
-      return violations.length === 0;
-    },
-    TIDY_MS,
-  ).catch(() => {});
-  return violations;
+  if (await isTidy(cluster, TIDY_MS)) return [];
+  // What removing a log failed for is the sweep's.
+  const [node] = cluster.workers;
+  if (node === undefined) throw new Error('a cluster has workers');
+  await cluster.query('delete from turns');
+  await cluster.kill(node);
+  await cluster.restart(node);
+  return (await isTidy(cluster, SWEEP_MS)) ? [] : await findLeftovers(cluster);
+}
+
+async function isTidy(cluster: Cluster, timeoutMs: number): Promise<boolean> {
+  const noLeftovers = async (): Promise<boolean> => (await findLeftovers(cluster)).length === 0;
+  return await waitFor('the database is tidy', noLeftovers, timeoutMs).catch(() => false);
 }
 
 async function findLeftovers(cluster: Cluster): Promise<string[]> {
