@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Fault } from '../harness/fault.ts';
 import { waitFor } from '../harness/wait.ts';
+import { MAX_CONCURRENCY } from '../harness/world.ts';
 import type { Cluster, ClusterNode } from './cluster.ts';
 import { someMoment, tryOnClusters } from './tries.ts';
 import type { ClusterTry } from './tries.ts';
@@ -23,6 +24,7 @@ export const freezeWorkers: Fault = {
           name: `lease ended by hand, try ${i}`,
           // By its own clock its lease goes on, so that it may send some lines again before it hears of it.
           retriesALine: 1,
+          repeatsInAll: 4 * MAX_CONCURRENCY,
           async harm(cluster) {
             await someMoment(random);
             const node = await freezeOne(cluster, random.pick(cluster.workers));
@@ -34,6 +36,9 @@ export const freezeWorkers: Fault = {
       for (let i = 1; i <= (quick ? 0 : 3); i++) {
         yield {
           name: `lease that ends by itself, try ${i}`,
+          // Requests that it had begun, but not written to their sockets, are sent when it goes on.
+          retriesALine: 1,
+          repeatsInAll: MAX_CONCURRENCY,
           async harm(cluster) {
             const node = await freezeOne(cluster, random.pick(cluster.workers));
             const frozenAt = performance.now();

@@ -11,8 +11,13 @@ import type { Witnesses } from '../world.ts';
  */
 const COMMIT_MS = 1500;
 
-export async function checkCalls(world: Witnesses, retriesALine: number): Promise<string[]> {
+/** `retriesALine`, `repeatsInAll`: calls that may be repeated without a crash, of each line and of all lines. */
+export async function checkCalls(
+  world: Witnesses,
+  { retriesALine, repeatsInAll }: { readonly retriesALine: number; readonly repeatsInAll: number },
+): Promise<string[]> {
   const violations: string[] = [];
+  let repeats = 0;
   const tags = new Set((await world.client.list()).map((batch) => batch.metadata?.['tag']));
   for (const tag of world.ledger.refusedTags) {
     if (tags.has(tag)) violations.push(`the refused create ${tag} is there`);
@@ -21,6 +26,7 @@ export async function checkCalls(world: Witnesses, retriesALine: number): Promis
     for (const { customId, bodyHash } of file.input.lines) {
       const calls = world.upstream.callsOf(bodyHash);
       const repeated = calls.slice(0, -1).filter((call) => !wasLost(call, world.crashes));
+      repeats += repeated.length;
       if (repeated.length > retriesALine) {
         violations.push(
           `${customId} of ${id} was sent ${calls.length} times, ${repeated.length} without a crash between`,
@@ -28,6 +34,7 @@ export async function checkCalls(world: Witnesses, retriesALine: number): Promis
       }
     }
   }
+  if (repeats > repeatsInAll) violations.unshift(`${repeats} calls were repeated without a crash between`);
   return violations.slice(0, 5);
 }
 

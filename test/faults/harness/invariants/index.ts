@@ -10,6 +10,8 @@ import { checkResults } from './results.ts';
 export interface InvariantOptions {
   /** How often the policy may repeat a line's call without any crash. Default 0. */
   readonly retriesALine?: number;
+  /** … and those of all lines together. Default: no limit but that of each line. */
+  readonly repeatsInAll?: number;
   /** False where the fault has moved the wall clock. Default true. */
   readonly isClockSteady?: boolean;
 }
@@ -23,7 +25,7 @@ export async function checkInvariants(world: World, options: InvariantOptions = 
 export async function checkWitnessed(
   world: Witnesses,
   stored: () => Promise<readonly string[]>,
-  { retriesALine = 0, isClockSteady = true }: InvariantOptions = {},
+  { retriesALine = 0, repeatsInAll = Infinity, isClockSteady = true }: InvariantOptions = {},
 ): Promise<void> {
   const violations: string[] = [];
   /** A check that cannot even be made, say because a file is not to be had, has found something too. */
@@ -34,7 +36,7 @@ export async function checkWitnessed(
   await note('1 promises', checkPromises(world));
   await note('2 results', checkResults(world));
   await note('3 objects', checkObjects(world, isClockSteady));
-  await note('4 calls', checkCalls(world, retriesALine));
+  await note('4 calls', checkCalls(world, { retriesALine, repeatsInAll }));
   await note('5 events', checkEvents(world));
   await note('3, 6 storage', stored());
   if (violations.length > 0) throw new Error(violations.join('\n    '));
