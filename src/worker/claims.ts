@@ -48,9 +48,12 @@ export function createClaims(options: {
   readonly windows: ModelWindows;
   readonly limits?: ModelLimits | undefined;
   readonly maxConcurrency: number;
+  /** False while others may take this worker for dead, who would free what it claims: nothing is claimed then. */
+  readonly mayHold: () => boolean;
   readonly onRuns: (runs: readonly ChunkRun[]) => void;
 }): Claims {
-  const { ctx, worker, lanes, gates, windows, limits = NO_MODEL_LIMITS, maxConcurrency, onRuns } = options;
+  const { ctx, worker, lanes, gates, windows, limits = NO_MODEL_LIMITS } = options;
+  const { maxConcurrency, mayHold, onRuns } = options;
   const giveBacks = createGiveBacks({ clock: ctx.clock, log: ctx.log });
   const wantedLines = maxConcurrency + CHUNK_MAX_LINES;
   // Enough chunks with lines left of one model to fill all slots, few enough that it cannot hold all memory.
@@ -108,7 +111,7 @@ export function createClaims(options: {
   }
 
   async function claimMore(): Promise<boolean> {
-    if (lanes.heldBytes >= MAX_HELD_BYTES) return false;
+    if (!mayHold() || lanes.heldBytes >= MAX_HELD_BYTES) return false;
     const more = wantsMore();
     // With much held only what goes before everything that is ready of its owner may still be claimed.
     const mayReadAhead = lanes.heldBytes < READ_AHEAD_BYTES;

@@ -101,6 +101,7 @@ export function createWorker(options: WorkerOptions): Worker {
     windows,
     limits,
     maxConcurrency,
+    mayHold: () => lease.isValid(),
     onRuns: (runs) => laneStops.takeOn(runs),
   });
   const steps = createSteps(ctx, worker, wake);
@@ -120,12 +121,16 @@ export function createWorker(options: WorkerOptions): Worker {
     [() => laneStops.check()],
     [async () => returns.check()],
     [
-      () => steps.fill(),
+      async () => {
+        if (lease.isValid()) await steps.fill();
+      },
       () => {
         claims.noteWork();
         return claims.refill();
       },
-      () => deliveries.fill(),
+      async () => {
+        if (lease.isValid()) await deliveries.fill();
+      },
     ],
   ];
 

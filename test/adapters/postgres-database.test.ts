@@ -346,6 +346,21 @@ describe('transactions', () => {
     },
   );
 
+  it('whose connection ends between two statements are told as storage that fails', async () => {
+    const db = openPool({ url: postgres.url, maxConnections: 2, onLost() {} });
+    onTestFinished(() => db.close());
+    const ended = db.transaction(async (sql) => {
+      const backend = await sql.get<{ readonly pid: number }>('select pg_backend_pid() as pid');
+      await postgres.query(`select pg_terminate_backend(${backend?.pid})`);
+      await expect
+        .poll(async () => await postgres.query(`select from pg_stat_activity where pid = ${backend?.pid}`))
+        .toEqual([]);
+      await new Promise((resolve) => setImmediate(resolve));
+      await sql.get('select');
+    });
+    await expect(ended).rejects.toMatchObject({ code: expect.stringMatching(/^E[A-Z0-9]+$/) as string });
+  });
+
   it('ends what a stopped process holds locked', async () => {
     const db = openPool({ url: postgres.url, maxConnections: 2, onLost() {} });
     onTestFinished(() => db.close());

@@ -55,6 +55,7 @@ function setUp({ line = lineOf(200), slots = new Map<string, number>() } = {}) {
     windows,
     limits,
     maxConcurrency: 64,
+    mayHold: () => true,
     onRuns,
   });
 

@@ -1,7 +1,7 @@
 /** A worker that others may take for dead, or that has lost track of what it holds. */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
-import type { Engine, NewSegment, WorkerLease } from '../../src/engine/index.ts';
+import type { ClaimChunksQuery, Engine, NewSegment, WorkerLease } from '../../src/engine/index.ts';
 import { createWorker } from '../../src/worker/index.ts';
 import { createFakeClock } from '../helpers/fake-clock.ts';
 import type { FakeClock } from '../helpers/fake-clock.ts';
@@ -20,6 +20,7 @@ async function setUp(script: Parameters<typeof createScriptedUpstream>[0] = () =
     isAway: false,
     /** True: another worker is the one that lives. */
     isReplaced: false,
+    claims: 0,
     /** So many commits are made and then told as failures. */
     lostAnswers: 0,
   };
@@ -30,6 +31,10 @@ async function setUp(script: Parameters<typeof createScriptedUpstream>[0] = () =
       // In memory the last one that renews is the one that lives.
       if (!state.isReplaced) await storage.store.renewLease(worker);
       return state.lease;
+    },
+    async claimChunks(query: ClaimChunksQuery) {
+      state.claims++;
+      return await storage.store.claimChunks(query);
     },
     async commitSegments(segments: readonly NewSegment[], now: number) {
       const fenced = await storage.store.commitSegments(segments, now);
@@ -89,13 +94,16 @@ describe('a worker', () => {
     await vi.waitFor(() => expect(upstream.requests).toHaveLength(8));
     state.isAway = true;
     clock.advance(28_000);
+    const { claims } = state;
     settleAll();
     await vi.waitFor(async () => {
       clock.advance(30);
       const { counts } = await engine.batches.get(OWNER, id);
       expect(counts.completed).toBe(8);
     });
+    clock.advance(3000);
     expect(upstream.requests).toHaveLength(8);
+    expect(state.claims).toBe(claims);
     state.isAway = false;
     await vi.waitFor(
       async () => {

@@ -7,7 +7,7 @@ const DISK_FULL = '53100';
 const REPEATABLE = new Set(['40001', '40P01']);
 
 /** Errors of the driver that have no code. */
-const LOST_IN_WORDS = /^Connection terminated|^Query read timeout/;
+const LOST_IN_WORDS = /^Connection terminated|^Query read timeout|^Client .* is not queryable/;
 
 /** True where the transaction was undone because of others, and may be made again. */
 export function isRepeatable(error: unknown): boolean {

@@ -22,9 +22,8 @@ export const freezeWorkers: Fault = {
       for (let i = 1; i <= (quick ? 1 : 12); i++) {
         yield {
           name: `lease ended by hand, try ${i}`,
-          // By its own clock its lease goes on, so that it may send some lines again before it hears of it.
+          // By its own clock its lease goes on, so that it may claim and send some lines again before it hears of it.
           retriesALine: 1,
-          repeatsInAll: 4 * MAX_CONCURRENCY,
           async harm(cluster) {
             await someMoment(random);
             const node = await freezeOne(cluster, random.pick(cluster.workers));
