@@ -1,13 +1,12 @@
 /** Says again and again that this worker is alive, and takes over from those that are not. */
 import type { EngineContext } from '../engine/index.ts';
+import { leaseEnd } from './lease-end.ts';
 import type { ModelLimits } from './model-limits.ts';
 
 /** A third of the time after which others take a worker for dead, milliseconds. */
 const RENEW_MS = 10_000;
 /** After a failure the next one is made this soon: what is held is lost where none succeeds in time. */
 const RETRY_MS = 1000;
-/** A worker takes its lease for ended so long before others do, milliseconds. */
-const MARGIN_MS = 2000;
 /** Where slots of models are to come or to be given back, the next one is made this soon. */
 const SLOTS_MS = 1000;
 
@@ -46,7 +45,7 @@ export function createLease(options: {
     const demands = limits.demands();
     const lease = await ctx.store.renewLease(worker, demands);
     const isLost = lease.isNew && validUntil > -Infinity;
-    validUntil = sentAt + lease.validMs - MARGIN_MS;
+    validUntil = leaseEnd(sentAt, lease.validMs);
     const soon = limits.grant(lease, demands, sentAt);
     if (isLost) onLost();
     await ctx.store.releaseDeadLeases(ctx.clock.now());

@@ -1,8 +1,6 @@
 /** Models that all workers together may send so many requests of at a time: what this one may use of that, and for how long. */
 import type { Clock, ModelDemand, WorkerLease } from '../engine/index.ts';
-
-/** A worker stops using its slots so long before others may take them, milliseconds: requests need a moment to end. */
-const MARGIN_MS = 2000;
+import { leaseEnd } from './lease-end.ts';
 
 /** A model with a limit, as this worker sees it. */
 export interface LimitedModel {
@@ -129,7 +127,7 @@ export function createModelLimits(options: {
         const limited = models.get(granted.model);
         if (limited !== undefined) setSlots(limited, granted.slots);
       }
-      validUntil = sentAt + validMs - MARGIN_MS;
+      validUntil = leaseEnd(sentAt, validMs);
       cancelExpiry();
       if (validUntil < Infinity) cancelExpiry = clock.after(validUntil - clock.monotonic(), expire);
       const held = new Map(demands.map((demand) => [demand.model, demand.held]));

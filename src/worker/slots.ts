@@ -112,9 +112,9 @@ export function createSlots(options: SlotsOptions): Slots {
     else settle(line, { kind: 'aborted' });
   }
 
-  /** Sends a line that waited in its slot, unless that slot may be another worker's by now. */
+  /** Sends a line that waited in its slot, unless the line or the slot may be another worker's by now. */
   function goOn(line: Line): void {
-    if (limits.mayGoOn(line.run.model)) send(line);
+    if (mayHold() && limits.mayGoOn(line.run.model)) send(line);
     else settle(line, { kind: 'aborted' });
   }
 

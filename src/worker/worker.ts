@@ -121,18 +121,19 @@ export function createWorker(options: WorkerOptions): Worker {
     [() => laneStops.check()],
     [async () => returns.check()],
     [
-      async () => {
-        if (lease.isValid()) await steps.fill();
-      },
+      () => unlessLapsed(() => steps.fill()),
       () => {
         claims.noteWork();
         return claims.refill();
       },
-      async () => {
-        if (lease.isValid()) await deliveries.fill();
-      },
+      () => unlessLapsed(() => deliveries.fill()),
     ],
   ];
+
+  /** Whoever takes this worker for dead frees what it claims. */
+  async function unlessLapsed(claim: () => Promise<void>): Promise<void> {
+    if (lease.isValid()) await claim();
+  }
 
   /** Each part is done even where one before it fails. Rejects with the first failure. */
   async function tick(): Promise<void> {

@@ -21,6 +21,8 @@ async function setUp(script: Parameters<typeof createScriptedUpstream>[0] = () =
     /** True: another worker is the one that lives. */
     isReplaced: false,
     claims: 0,
+    /** True: claims say that a process died of a chunk's first line. */
+    isSuspect: false,
     /** So many commits are made and then told as failures. */
     lostAnswers: 0,
   };
@@ -34,7 +36,10 @@ async function setUp(script: Parameters<typeof createScriptedUpstream>[0] = () =
     },
     async claimChunks(query: ClaimChunksQuery) {
       state.claims++;
-      return await storage.store.claimChunks(query);
+      const claims = await storage.store.claimChunks(query);
+      if (!state.isSuspect) return claims;
+      const trying = { place: 0, deaths: 1 };
+      return claims.map((claimed) => ({ ...claimed, chunk: { ...claimed.chunk, crashes: 1, trying } }));
     },
     async commitSegments(segments: readonly NewSegment[], now: number) {
       const fenced = await storage.store.commitSegments(segments, now);
@@ -158,5 +163,26 @@ describe('a worker', () => {
       expect(upstream.held).toHaveLength(0);
     });
     expect(upstream.requests).toHaveLength(8);
+  });
+
+  it('does not retry a line that waits in its slot once others may have it', async () => {
+    const { engine, state, clock, upstream } = await setUp(() => answer({}, 500, { retryAfterMs: '50000' }));
+    state.isSuspect = true;
+    await submit(engine, inputLines(LINES));
+    await vi.waitFor(() => {
+      clock.advance(100);
+      expect(upstream.requests).toHaveLength(1);
+    });
+    state.isAway = true;
+    for (let i = 0; i < 60; i++) {
+      clock.advance(1000);
+      await new Promise(setImmediate);
+    }
+    expect(upstream.requests).toHaveLength(1);
+    state.isAway = false;
+    await vi.waitFor(() => {
+      clock.advance(1000);
+      expect(upstream.requests.length).toBeGreaterThan(1);
+    });
   });
 });
