@@ -60,8 +60,8 @@ export interface SweepResult {
 }
 
 /**
- * Removes what crashes left and nobody needs: blobs that no row names or that were never published, result logs of ended batches, old events and
- * idempotency keys. Stops early, between two removals, where `signal` aborts.
+ * Removes what crashes left and nobody needs: blobs that no row names or that were never published, result logs of ended
+ * batches, old events and idempotency keys. Stops early, between two removals, where `signal` aborts.
  */
 export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): Promise<SweepResult> {
   let blobs = 0;

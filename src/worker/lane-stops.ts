@@ -1,6 +1,7 @@
 /** Takes batches that were cancelled or that expired out of the slots, so that they can be finalized. */
 import type { ChunkRun, Committer, EngineContext } from '../engine/index.ts';
-import type { Lane, Lanes } from './lanes.ts';
+import type { Lane } from './lane.ts';
+import type { Lanes } from './lanes.ts';
 import type { Slots } from './slots.ts';
 
 /** Requests in flight of such a batch may still end within this time, milliseconds. */

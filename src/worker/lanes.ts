@@ -1,44 +1,11 @@
-/** Which line goes next: claimed chunks, sorted into a lane a batch and a queue a model. */
+/** Claimed chunks, sorted into a lane a batch and a queue a model; lane.ts says which line goes next. */
 import type { ChunkRun, HeldChunks, Line, RunningBatch } from '../engine/index.ts';
+import { dropIfIdle, hasLines, pickQueue, takeLine } from './lane.ts';
+import type { Lane, ModelQueue, OwnerLoad } from './lane.ts';
 import { NO_MODEL_LIMITS } from './model-limits.ts';
-import type { LimitedModel, ModelLimits } from './model-limits.ts';
+import type { ModelLimits } from './model-limits.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { Suspects } from './suspects.ts';
-
-/** Lines of one model of one batch. */
-interface ModelQueue {
-  readonly model: string;
-  /** Null: the model has no limit. */
-  readonly limited: LimitedModel | null;
-  /** Chunks that have lines which were not taken yet, in order. */
-  readonly runs: ChunkRun[];
-  /** Lines whose wait for another attempt is over; they go first. */
-  readonly again: Line[];
-  inFlight: number;
-}
-
-/** What an owner has of the slots. */
-interface OwnerLoad {
-  weight: number;
-  inFlight: number;
-  /** Rises with each line taken; of owners with as much in flight the one goes first that waits the longest. */
-  lastTurn: number;
-  lanes: number;
-}
-
-/** A batch of which this worker holds chunks. */
-export interface Lane {
-  readonly batch: RunningBatch;
-  readonly load: OwnerLoad;
-  readonly queues: Map<string, ModelQueue>;
-  /** Every chunk held, also those whose lines are all taken. */
-  readonly runs: Set<ChunkRun>;
-  readonly flying: Set<Line>;
-  /** True where the store has chunks of the batch that nobody had claimed when one was claimed last. */
-  hasMore: boolean;
-  /** True once the batch stopped: nothing more is sent, the chunks go back when nothing flies. */
-  stopping: boolean;
-}
 
 export interface Lanes {
   readonly all: ReadonlyMap<string, Lane>;
@@ -215,11 +182,11 @@ export function createLanes(
     takeNext(isOpen) {
       const hasRoom = ({ model, limited }: ModelQueue): boolean =>
         (limited === null || limits.hasRoom(limited)) && isOpen(model) && windows.hasRoom(model);
-      const found = pick(lanes.values(), hasRoom, suspects);
+      const found = pickQueue(lanes.values(), hasRoom, suspects);
       if (found === null) return null;
       const { lane, queue } = found;
       const runsBefore = queue.runs.length;
-      const line = takeAgain(queue.again, suspects) ?? takeFrom(queue.runs, suspects);
+      const line = takeLine(queue, suspects);
       spentRuns += runsBefore - queue.runs.length;
       addReady(queue, -1);
       queue.inFlight++;
@@ -259,62 +226,4 @@ export function createLanes(
       if (lane.load.lanes === 0) loads.delete(lane.batch.owner);
     },
   };
-}
-
-function hasLines(queue: ModelQueue): boolean {
-  return queue.again.length > 0 || queue.runs.length > 0;
-}
-
-/** A batch may have thousands of models: the ones that are done must not be looked at for each pick. */
-function dropIfIdle(lane: Lane, queue: ModelQueue): void {
-  if (queue.inFlight === 0 && !hasLines(queue)) lane.queues.delete(queue.model);
-}
-
-function takeAgain(again: Line[], suspects: Suspects): Line | undefined {
-  if (again.length === 0) return undefined;
-  const at = again.findIndex((line) => suspects.mayRetry(line));
-  if (at > 0) return again.splice(at, 1)[0];
-  return at === 0 ? again.shift() : undefined;
-}
-
-function takeFrom(runs: ChunkRun[], suspects: Suspects): Line {
-  const at = runs.findIndex((run) => suspects.mayTake(run));
-  const run = runs[at] as ChunkRun;
-  const line = run.take() as Line;
-  if (run.untaken === 0) runs.splice(at, 1);
-  return line;
-}
-
-/** True where the queue has a line that may go now. */
-function isSendable(queue: ModelQueue, hasRoom: (queue: ModelQueue) => boolean, suspects: Suspects): boolean {
-  const mayRetry = queue.again.length > 0 && queue.again.some((line) => suspects.mayRetry(line));
-  return (mayRetry || queue.runs.some((run) => suspects.mayTake(run))) && hasRoom(queue);
-}
-
-function pick(
-  lanes: Iterable<Lane>,
-  hasRoom: (queue: ModelQueue) => boolean,
-  suspects: Suspects,
-): { lane: Lane; queue: ModelQueue } | null {
-  let best: { lane: Lane; queue: ModelQueue } | null = null;
-  for (const lane of lanes) {
-    if (best !== null && !goesBefore(lane, best.lane)) continue;
-    let queue: ModelQueue | null = null;
-    for (const candidate of lane.queues.values()) {
-      if (queue !== null && candidate.inFlight >= queue.inFlight) continue;
-      if (isSendable(candidate, hasRoom, suspects)) queue = candidate;
-    }
-    if (queue !== null) best = { lane, queue };
-  }
-  return best;
-}
-
-function goesBefore(a: Lane, b: Lane): boolean {
-  if (a.load !== b.load) {
-    const difference = a.load.inFlight * b.load.weight - b.load.inFlight * a.load.weight;
-    return difference === 0 ? a.load.lastTurn < b.load.lastTurn : difference < 0;
-  }
-  if (a.batch.priority !== b.batch.priority) return a.batch.priority > b.batch.priority;
-  if (a.flying.size !== b.flying.size) return a.flying.size < b.flying.size;
-  return a.batch.expiresAt < b.batch.expiresAt;
 }

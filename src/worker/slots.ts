@@ -1,7 +1,8 @@
 /** The request slots: sends the next line whenever one is free, and acts on what comes back. */
 import { judgeAttempt } from '../engine/index.ts';
 import type { ChunkRun, Committer, EngineContext, Line, Outcome, Verdict } from '../engine/index.ts';
-import type { Lane, Lanes } from './lanes.ts';
+import type { Lane } from './lane.ts';
+import type { Lanes } from './lanes.ts';
 import type { ModelLimits } from './model-limits.ts';
 import type { ModelWindows } from './model-windows.ts';
 import type { Turns } from './turns.ts';

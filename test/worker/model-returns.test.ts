@@ -1,6 +1,7 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { ChunkRun, Committer } from '../../src/engine/index.ts';
-import type { Lane, Lanes } from '../../src/worker/lanes.ts';
+import type { Lane } from '../../src/worker/lane.ts';
+import type { Lanes } from '../../src/worker/lanes.ts';
 import type { ModelLimits } from '../../src/worker/model-limits.ts';
 import { createModelReturns } from '../../src/worker/model-returns.ts';
 import { createRecordingLog } from '../helpers/recording-log.ts';

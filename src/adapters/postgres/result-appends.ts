@@ -1,4 +1,5 @@
 import type { Database } from './database.ts';
+import { groupsOf } from './result-groups.ts';
 
 /** Pieces gather in one statement until they have this many bytes. */
 const STATEMENT_BYTES = 1024 * 1024;
@@ -28,7 +29,8 @@ export function createPieceInserter(db: Database): InsertPiece {
   function flush(): void {
     const all = waiting;
     waiting = [];
-    for (const group of groupsOf(all)) void insert(group);
+    const limits = { bytesOf, maxBytes: STATEMENT_BYTES, maxItems: Infinity };
+    for (const group of groupsOf(all, limits)) void insert(group);
   }
 
   async function insert(group: readonly Waiting[]): Promise<void> {
@@ -50,21 +52,7 @@ export function createPieceInserter(db: Database): InsertPiece {
     });
 }
 
-function* groupsOf(all: readonly Waiting[]): Generator<readonly Waiting[]> {
-  let group: Waiting[] = [];
-  let bytes = 0;
-  for (const one of all) {
-    const length = one.piece.parts === null ? 0 : one.piece.length;
-    if (group.length > 0 && bytes + length > STATEMENT_BYTES) {
-      yield group;
-      group = [];
-      bytes = 0;
-    }
-    group.push(one);
-    bytes += length;
-  }
-  yield group;
-}
+const bytesOf = ({ piece }: Waiting): number => (piece.parts === null ? 0 : piece.length);
 
 /**
  * Answers the logs of the pieces that were inserted: those that are not dropped. The bytes of all pieces are one value, which the driver

@@ -19,7 +19,7 @@ export function createResultReaders(db: Database, leaseMs = LEASE_MS): ResultRea
   const ids = new Set<number>();
   let timer: NodeJS.Timeout | null = null;
 
-  /** Where it fails, the next one follows soon enough. */
+  /** Where it fails, the next one follows soon enough. A reader that somebody forgot to close keeps no process from its end. */
   function renewLater(): void {
     timer ??= setTimeout(() => {
       timer = null;

@@ -1,4 +1,5 @@
 import type { Database } from './database.ts';
+import { groupsOf } from './result-groups.ts';
 import type { ReadObject } from './result-objects.ts';
 
 /** Reads gather in one statement until they ask for so many bytes … */
@@ -49,7 +50,8 @@ export function createPieceReader(db: Database, readObject: ReadObject): ReadPie
     const { source, reads } = waiting.get(key) ?? {};
     waiting.delete(key);
     if (source === undefined || reads === undefined) return;
-    for (const group of groupsOf(reads)) void read(source, group);
+    const limits = { bytesOf, maxBytes: STATEMENT_BYTES, maxItems: STATEMENT_READS };
+    for (const group of groupsOf(reads, limits)) void read(source, group);
   }
 
   async function read(source: LogSource, group: readonly Waiting[]): Promise<void> {
@@ -75,21 +77,7 @@ export function createPieceReader(db: Database, readObject: ReadObject): ReadPie
     });
 }
 
-function* groupsOf(all: readonly Waiting[]): Generator<readonly Waiting[]> {
-  let group: Waiting[] = [];
-  let bytes = 0;
-  for (const one of all) {
-    const length = one.stop - one.start;
-    if (group.length === STATEMENT_READS || (group.length > 0 && bytes + length > STATEMENT_BYTES)) {
-      yield group;
-      group = [];
-      bytes = 0;
-    }
-    group.push(one);
-    bytes += length;
-  }
-  yield group;
-}
+const bytesOf = ({ start, stop }: Waiting): number => stop - start;
 
 /** The pieces from the one on in which each read begins, and of each what is wanted of it. */
 async function selectPieces(

@@ -1,34 +1,42 @@
 /** Deliveries as rows. */
 import type { BatchFormat } from '../../engine/batches/batch.ts';
-import type { Delivery, DeliveryTarget, EventType } from '../../engine/webhooks/event.ts';
+import type { Delivery, DeliveryTarget, EventRecord, EventType } from '../../engine/webhooks/event.ts';
 import type { DeliveryRecord } from '../../engine/webhooks/webhook-endpoint.ts';
 
-export interface DeliveryRow {
+/** The event of a delivery, as columns of its row. */
+interface EventColumns {
+  readonly event_id: string;
+  readonly owner: string;
+  readonly batch_id: string;
+  readonly format: BatchFormat;
+  readonly type: EventType;
+}
+
+function toEvent(row: EventColumns, createdAt: number): EventRecord {
+  return {
+    id: row.event_id,
+    owner: row.owner,
+    batchId: row.batch_id,
+    format: row.format,
+    type: row.type,
+    createdAt,
+  };
+}
+
+export interface DeliveryRow extends EventColumns {
   readonly id: string;
   readonly url: string;
   readonly origin: DeliveryTarget['origin'];
   readonly endpoint_id: string | null;
   readonly attempts: number;
   readonly epoch: number;
-  readonly event_id: string;
-  readonly owner: string;
-  readonly batch_id: string;
-  readonly format: BatchFormat;
-  readonly type: EventType;
   readonly created_at: number;
 }
 
 export function toDelivery(row: DeliveryRow): Delivery {
   return {
     id: row.id,
-    event: {
-      id: row.event_id,
-      owner: row.owner,
-      batchId: row.batch_id,
-      format: row.format,
-      type: row.type,
-      createdAt: row.created_at,
-    },
+    event: toEvent(row, row.created_at),
     target: toTarget(row),
     attempts: row.attempts,
     epoch: row.epoch,
@@ -42,13 +50,8 @@ export function toTarget({ url, origin, endpoint_id }: DeliveryRow): DeliveryTar
   return { url, origin, endpointId: endpoint_id };
 }
 
-export interface RecordRow {
+export interface RecordRow extends EventColumns {
   readonly id: string;
-  readonly event_id: string;
-  readonly owner: string;
-  readonly batch_id: string;
-  readonly format: BatchFormat;
-  readonly type: EventType;
   readonly event_created_at: number;
   readonly created_at: number;
   readonly state: DeliveryRecord['state'];
@@ -64,14 +67,7 @@ export interface RecordRow {
 export function toRecord(row: RecordRow): DeliveryRecord {
   return {
     id: row.id,
-    event: {
-      id: row.event_id,
-      owner: row.owner,
-      batchId: row.batch_id,
-      format: row.format,
-      type: row.type,
-      createdAt: row.event_created_at,
-    },
+    event: toEvent(row, row.event_created_at),
     createdAt: row.created_at,
     state: row.state,
     attempts: row.attempts,
