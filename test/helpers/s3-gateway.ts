@@ -6,17 +6,15 @@ import { afterAll, beforeAll, describe, onTestFinished } from 'vitest';
 import { openBucket } from '../../src/adapters/s3/index.ts';
 import type { Bucket, BucketOptions } from '../../src/adapters/s3/index.ts';
 import { createS3Client } from '../../src/adapters/s3/client.ts';
+import { awsVariables, readS3Settings } from './s3-settings.ts';
 import { S3_SKIPPED } from './s3-skipped.ts';
 
-const ENDPOINT = process.env['TEST_S3_ENDPOINT'] ?? '';
-
-const credentials = {
-  accessKeyId: process.env['TEST_S3_ACCESS_KEY_ID'] ?? '',
-  secretAccessKey: process.env['TEST_S3_SECRET_ACCESS_KEY'] ?? '',
+/** Of everything that is opened by tests: they go nowhere else, whatever the machine's own settings are. Skipped where there is none. */
+export const S3_CONNECTION = readS3Settings() ?? {
+  endpoint: '',
+  region: '',
+  credentials: { accessKeyId: '', secretAccessKey: '' },
 };
-
-/** Of everything that is opened by tests: they go nowhere else, whatever the machine's own settings are. */
-export const S3_CONNECTION = { endpoint: ENDPOINT, region: 'us-east-1', credentials };
 
 export interface TestS3 {
   /** The name of the bucket. */
@@ -45,14 +43,11 @@ export function describeOnS3(name: string, define: (s3: TestS3) => void): void {
     });
     define({
       bucket,
-      host: URL.parse(ENDPOINT)?.hostname ?? '',
-      port: Number(URL.parse(ENDPOINT)?.port),
+      host: URL.parse(S3_CONNECTION.endpoint)?.hostname ?? '',
+      port: Number(URL.parse(S3_CONNECTION.endpoint)?.port),
       env: () => ({
         BLOB_URL: `s3://${bucket}/${randomUUID()}`,
-        AWS_ENDPOINT_URL: ENDPOINT,
-        AWS_REGION: 'us-east-1',
-        AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-        AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+        ...awsVariables(S3_CONNECTION),
       }),
       async open(options = {}) {
         const opened = await openBucket({ ...S3_CONNECTION, bucket, prefix: randomUUID(), ...options });

@@ -7,6 +7,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { createS3Client } from '../../src/adapters/s3/client.ts';
+import { awsVariables, readS3Settings } from './s3-settings.ts';
+import type { S3Settings } from './s3-settings.ts';
 
 const run = promisify(execFile);
 const SCRIPT = fileURLToPath(new URL('../../scripts/s3-gateway.sh', import.meta.url));
@@ -22,39 +24,33 @@ export interface S3Server {
 
 /** True where the environment names one, or one can be started. */
 export function hasS3Server(): boolean {
-  return (process.env['TEST_S3_ENDPOINT'] ?? '') !== '' || spawnSync('radosgw', ['--version']).status === 0;
+  return readS3Settings() !== null || spawnSync('radosgw', ['--version']).status === 0;
 }
 
 export async function startS3Server(): Promise<S3Server> {
-  if ((process.env['TEST_S3_ENDPOINT'] ?? '') !== '') return describeServer(process.env, async () => {});
+  const given = readS3Settings();
+  if (given !== null) return describeServer(given, async () => {});
   const folder = await mkdtemp(join(tmpdir(), 'anyllm-s3-'));
   await run(SCRIPT, ['start', folder]);
   const exported = await readFile(join(folder, 'env'), 'utf8');
-  const settings = Object.fromEntries(
-    [...exported.matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+  const settings = readS3Settings(
+    Object.fromEntries(
+      [...exported.matchAll(/^export (\w+)=(.*)$/gm)].map(([, name, value]) => [name, value]),
+    ),
   );
+  if (settings === null) throw new Error(`${SCRIPT} names no server`);
   return describeServer(settings, async () => {
     await run(SCRIPT, ['stop', folder]);
     await rm(folder, { recursive: true, force: true });
   });
 }
 
-function describeServer(settings: NodeJS.Dict<string>, stop: () => Promise<void>): S3Server {
-  const endpoint = settings['TEST_S3_ENDPOINT'] ?? '';
-  const credentials = {
-    accessKeyId: settings['TEST_S3_ACCESS_KEY_ID'] ?? '',
-    secretAccessKey: settings['TEST_S3_SECRET_ACCESS_KEY'] ?? '',
-  };
+function describeServer(settings: S3Settings, stop: () => Promise<void>): S3Server {
   return {
-    port: Number(new URL(endpoint).port),
-    env: {
-      AWS_ENDPOINT_URL: endpoint,
-      AWS_REGION: 'us-east-1',
-      AWS_ACCESS_KEY_ID: credentials.accessKeyId,
-      AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
-    },
+    port: Number(new URL(settings.endpoint).port),
+    env: awsVariables(settings),
     async createBucket(name) {
-      const client = await createS3Client({ endpoint, region: 'us-east-1', credentials });
+      const client = await createS3Client(settings);
       try {
         await client.send(new CreateBucketCommand({ Bucket: name }));
       } finally {
