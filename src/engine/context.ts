@@ -1,4 +1,4 @@
-import { BlobLock } from './files/blob-lock.ts';
+import { KeyLock } from './key-lock.ts';
 import { NO_LIMITS } from './owners/owner.ts';
 import type { OwnerLimits } from './owners/owner.ts';
 import type { OwnerBook } from './owners/owner-book.ts';
@@ -73,8 +73,11 @@ export interface EngineContext {
   readonly log: Log;
   readonly settings: EngineSettings;
   readonly owners: OwnerBook;
-  /** Serializes "publish a blob and insert its row" with "no row names it, so remove it". */
-  readonly blobLock: BlobLock;
+  /**
+   * By key of a blob: serializes "publish it and insert its row" with "no row names it, so remove it", for equal blobs may share a
+   * key. One process owns a store in which they do, so a lock in memory is enough; `BlobStore` says how others do without.
+   */
+  readonly blobLock: KeyLock;
   /** Tells the workers of this process that there may be something to do. A hint: polling finds it without. */
   readonly wake: () => void;
 }

@@ -19,7 +19,7 @@ import { createBatchWatch } from './batches/batch-watch.ts';
 import type { StartedWatch, WatchRequest } from './batches/batch-watch.ts';
 import { cancelBatch, createBatch, getBatch, listBatches } from './batches/batches.ts';
 import type { CreateBatchRequest, ListBatchesRequest } from './batches/batches.ts';
-import { BlobLock } from './files/blob-lock.ts';
+import { KeyLock } from './key-lock.ts';
 import { checkInput } from './input/check-input.ts';
 import type { CheckInputRequest, InputCheck } from './input/check-input.ts';
 import { systemClock } from './clock.ts';
@@ -178,7 +178,7 @@ export function createEngine(parts: EngineParts): Engine {
     log,
     settings,
     owners: createOwnerBook({ store: parts.store, clock, settings: settings.ownerLimits }),
-    blobLock: new BlobLock(),
+    blobLock: new KeyLock(),
     wake: () => {
       for (const listener of listeners) listener();
     },

@@ -29,7 +29,7 @@ export interface BlobWriter {
 }
 
 /**
- * Bytes by key. Equal blobs may share a key only where one process owns the store, and holds its lock (`BlobLock`): of two
+ * Bytes by key. Equal blobs may share a key only where one process owns the store, and serializes the two (`KeyLock`): of two
  * processes, one could remove what the other has just published and not yet named in a row. In a store that processes share,
  * each blob gets a key of its own, so that whoever removes one can only mean that one.
  */

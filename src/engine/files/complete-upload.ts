@@ -1,5 +1,5 @@
 /** The end of an upload: its parts become a file. */
-import { BlobLock } from './blob-lock.ts';
+import { KeyLock } from '../key-lock.ts';
 import type { EngineContext } from '../context.ts';
 import { EngineError } from '../errors.ts';
 import type { FileRecord } from './file.ts';
@@ -39,7 +39,7 @@ export function createCompletion(
   ctx: EngineContext,
 ): (request: CompleteUploadRequest) => Promise<CompletedUpload> {
   /** By upload: of two calls at once the second one shall not copy everything in vain. */
-  const underWay = new BlobLock();
+  const underWay = new KeyLock();
 
   return async (request) => {
     const now = ctx.clock.now();

@@ -1,5 +1,5 @@
 /** What is set for owners, as each request needs it. */
-import { BlobLock } from '../files/blob-lock.ts';
+import { KeyLock } from '../key-lock.ts';
 import { limitsInForce, newOwner, OWNER_FIELDS } from './owner.ts';
 import type { Owner, OwnerChanges, OwnerLimits } from './owner.ts';
 import type { Clock, Store } from '../ports.ts';
@@ -28,7 +28,7 @@ export interface OwnerBookParts {
 export function createOwnerBook({ store, clock, settings }: OwnerBookParts): OwnerBook {
   const remembered = new Map<string, { readonly owner: Promise<Owner>; readonly at: number }>();
   /** Of two changes of an owner at once, the one that the store made last is the one that is remembered. */
-  const changing = new BlobLock();
+  const changing = new KeyLock();
 
   function remember(name: string, owner: Promise<Owner>): void {
     // At the end: the first one is always the one that was read first.

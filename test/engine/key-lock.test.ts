@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { BlobLock } from '../../../src/engine/files/blob-lock.ts';
+import { KeyLock } from '../../src/engine/key-lock.ts';
 
 describe('the lock of a blob', () => {
   it('runs sections for the same blob one after another, also after a failure', async () => {
-    const lock = new BlobLock();
+    const lock = new KeyLock();
     const steps: string[] = [];
     const section = (name: string, fails = false) =>
       lock.run('hash', async () => {
@@ -20,7 +20,7 @@ describe('the lock of a blob', () => {
   });
 
   it('lets sections for different blobs run side by side', async () => {
-    const lock = new BlobLock();
+    const lock = new KeyLock();
     let release = (): void => {};
     const blocked = lock.run('one', () => new Promise<void>((resolve) => (release = resolve)));
     await lock.run('two', async () => {});

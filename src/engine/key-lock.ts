@@ -1,9 +1,5 @@
-/**
- * One critical section a blob. Where equal blobs share a key: while one caller publishes a blob and has not yet inserted
- * the row that names it, another may find that no row names it and remove it. Both do so only inside `run`. (One process
- * owns such a store, so a lock in memory is enough; `BlobStore` says how others do without.)
- */
-export class BlobLock {
+/** One critical section a key, within this process. */
+export class KeyLock {
   readonly #tails = new Map<string, Promise<unknown>>();
 
   /** Runs `section` when every earlier section for `key` has ended, and answers what it answers. */
