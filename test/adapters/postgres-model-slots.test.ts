@@ -185,7 +185,8 @@ describe('however workers come, go, freeze and ask', () => {
         ).toBeLessThanOrEqual(LIMIT);
       }
       for (const worker of workers) worker.inFlight = 0;
-      for (let round = 0; round < 3; round++) {
+      // All are known after the first round, have heard their shares after the second, and have given the rest back after the third.
+      for (let round = 0; round < 4; round++) {
         for (const worker of workers) {
           await renew(worker, store);
           worker.inFlight = 0;
