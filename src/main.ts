@@ -43,11 +43,11 @@ function announce(config: Config, service: Service, log: Logger): void {
   if (config.UPSTREAM_BASE_URL === null) {
     log.warn({}, "no UPSTREAM_BASE_URL is set: only the built-in model 'echo' answers");
   }
-  if (config.ROLE === 'worker' || config.API_KEYS.length > 0) return;
+  if (!service.isOpen) return;
   const reach = isLoopback(config.HOST)
     ? 'only this machine can connect'
     : 'anyone who can connect may use it';
-  log.warn({ host: config.HOST }, `no API_KEYS are set: requests need no key, and ${reach}`);
+  log.warn({ host: config.HOST }, `there are no keys: requests need none, and ${reach}`);
 }
 
 /** The first signal stops gracefully, a second one at once. */

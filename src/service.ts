@@ -17,6 +17,8 @@ export interface Service {
   readonly url: string;
   /** The id of its worker; null where it has none. */
   readonly worker: string | null;
+  /** True where anybody was answered when it started: it asks for a key only where there are some. */
+  readonly isOpen: boolean;
   /** Stops gracefully: no new work, requests in flight end within SHUTDOWN_GRACE_MS, results are committed. */
   stop(): Promise<void>;
 }
@@ -45,6 +47,7 @@ async function open(
   const parts = { ...storage, ...openRest(config, opened) };
   const engine = createEngine({ ...parts, log, clock: systemClock, settings: engineSettings(config) });
   const worker = config.ROLE === 'api' ? null : createWorkerOf(config, engine);
+  const isOpen = config.ROLE !== 'worker' && config.API_KEYS.length === 0 && !(await engine.keys.exist());
   let ready = false;
   const http = { engine, log, isReady: () => ready };
   const app =
@@ -77,7 +80,7 @@ async function open(
     for (const result of results) if (result.status === 'rejected') throw result.reason;
   }
 
-  return { url, worker: worker?.id ?? null, stop };
+  return { url, worker: worker?.id ?? null, isOpen, stop };
 }
 
 function openRest(config: Config, opened: Opened) {
@@ -118,7 +121,7 @@ function engineSettings(config: Config): EngineSettings {
     maxBatchLines: config.MAX_BATCH_LINES,
     maxLineBytes: config.MAX_LINE_BYTES,
     endpoints: config.ENDPOINTS,
-    completionWindows: [...new Set(['24h', ...config.COMPLETION_WINDOWS])],
+    completionWindows: config.COMPLETION_WINDOWS,
     oneModelPerBatch: config.ONE_MODEL_PER_BATCH,
     maxRetries: config.MAX_RETRIES,
     retryBaseMs: config.RETRY_BASE_MS,

@@ -166,7 +166,9 @@ export function createEngine(parts: EngineParts): Engine {
   const listeners = new Set<() => void>();
   const log = parts.log ?? silentLog;
   const clock = createSteadyClock(parts.clock ?? systemClock, log);
-  const settings = { ...DEFAULT_SETTINGS, ...parts.settings };
+  const given = { ...DEFAULT_SETTINGS, ...parts.settings };
+  const completionWindows = [...new Set([...DEFAULT_SETTINGS.completionWindows, ...given.completionWindows])];
+  const settings = { ...given, completionWindows };
   const ctx: EngineContext = {
     store: parts.store,
     blobs: parts.blobs,

@@ -37,7 +37,7 @@ export type DeleteFileResult =
   | { readonly kind: 'deleted'; readonly blob: BlobRef }
   | { readonly kind: 'missing' }
   /** A batch that is not yet in a terminal state reads it. */
-  | { readonly kind: 'in_use'; readonly batchId: string };
+  | { readonly kind: 'in_use'; readonly batch: Pick<Batch, 'id' | 'format'> };
 
 export type CancelResult =
   | { readonly kind: 'missing' }

@@ -153,6 +153,24 @@ function describeReplayOfMany(it: StoreIt): void {
     expect(await replay(store, id, T0)).toMatchObject({ deliveries: 0 });
   });
 
+  it('are made of what the endpoint missed: before it was there, while it was disabled, of types that it had not', async ({
+    store,
+  }) => {
+    const before = await announce(store);
+    const { id } = await insertEndpoint(store);
+    const disabled = await insertEndpoint(store);
+    await store.updateWebhookEndpoint('ann', disabled.id, { status: 'disabled' }, T0);
+    const missed = await announce(store, { at: T0 + 1 });
+    const failed = await announce(store, { at: T0 + 2, type: 'batch.failed' });
+    await announce(store, { at: T0 + 3, owner: 'bob' });
+    await store.updateWebhookEndpoint('ann', disabled.id, { status: 'enabled' }, T0 + 4);
+    expect(await replay(store, disabled.id, T0)).toMatchObject({ deliveries: 2 });
+    expect((await historyOf(store, disabled.id)).map(({ event }) => event)).toEqual([missed, before]);
+    await store.updateWebhookEndpoint('ann', id, { eventTypes: ['batch.failed'] }, T0 + 4);
+    expect(await replay(store, id, T0)).toMatchObject({ deliveries: 1 });
+    expect((await historyOf(store, id)).map(({ event }) => event)).toEqual([failed, missed]);
+  });
+
   it('are made once for an event that was sent twice', async ({ store }) => {
     const { id } = await insertEndpoint(store);
     await attempt(store, DELIVERED);

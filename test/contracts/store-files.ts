@@ -157,7 +157,7 @@ function describeRemoval(it: StoreIt): void {
       await insertFile(store, { id: batch.inputFileId, expiresAt: LATER });
       expect(await store.deleteFile('ann', batch.inputFileId, T0)).toEqual({
         kind: 'in_use',
-        batchId: batch.id,
+        batch: { id: batch.id, format: batch.format },
       });
       expect(await store.expireFiles(LATER, 10)).toEqual([]);
       expect(await store.getFile('ann', batch.inputFileId, T0)).not.toBeNull();

@@ -83,6 +83,14 @@ function describeLiveBatches(it: StoreIt): void {
     expect(await countBatches(store)).toBe(1);
   });
 
+  it('let in no batch where not a byte of its results has room', async ({ store }) => {
+    await store.insertFile(aFile({ owner: 'ann', blob: aBlob('0123456789') }));
+    expect(await create(store, { maxStoredBytes: 10 })).toEqual(over('storedBytes', 10, 10, 1));
+    expect(await countBatches(store)).toBe(0);
+    expect(await create(store, { maxStoredBytes: 10 }, { owner: 'bob' })).toEqual(OK);
+    expect(await create(store, { maxStoredBytes: 11 })).toEqual(OK);
+  });
+
   it('write no event of a batch that is refused', async ({ store }) => {
     const batch = aBatch();
     await store.createBatch(batch, anEvent(batch, 'batch.queued'), limitsOf({ maxLiveBatches: 0 }));

@@ -54,6 +54,16 @@ describe('two teams with keys of their own and the official SDK', () => {
     }
   });
 
+  it('keep the service closed where API_KEYS is unset later, which says so', async () => {
+    const first = await startTestService({ API_KEYS: ADMIN_KEY });
+    await admin(first.url, 'POST', '', { name: 'laptop', owner: 'team-a' });
+    await first.stop();
+    const { isOpen, client } = await startTestService({ DATA_DIR: first.dataDir });
+    expect(isOpen).toBe(false);
+    await expect(client.files.list()).rejects.toBeInstanceOf(AuthenticationError);
+    expect((await startTestService()).isOpen).toBe(true);
+  });
+
   it('know by the class of an error what their key does not allow, and that it is dead', async () => {
     const { url } = await startTestService({ API_KEYS: ADMIN_KEY });
     const limits = { endpoints: ['/v1/embeddings', '/v1/chat/completions'], models: ['echo'] };

@@ -35,8 +35,7 @@ export async function startTestService(env: Readonly<Record<string, string>> = {
   onTestFinished(stop);
   const apiKey = env['API_KEYS']?.split(',')[0] ?? 'unused';
   return {
-    url: service.url,
-    worker: service.worker,
+    ...service,
     stop,
     dataDir,
     logs,

@@ -68,6 +68,13 @@ describe('POST /v1/batches', () => {
     });
   });
 
+  it('takes 24h, whatever other windows are set', async () => {
+    const testApp = createTestApp({ settings: { completionWindows: ['7d'] } });
+    for (const completion_window of ['24h', '7d']) {
+      expect(await createdBatch(testApp, { completion_window })).toMatchObject({ completion_window });
+    }
+  });
+
   it('keeps metadata of any name', async () => {
     // Written as JSON: in an object literal, `__proto__` is no member.
     const metadata = JSON.parse('{"__proto__":"a","constructor":"b","":"c"}') as object;

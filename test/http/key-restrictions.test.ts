@@ -122,6 +122,15 @@ describe('a key that allows little', () => {
     expect(await testApp.countBlobs()).toBe(0);
   });
 
+  it('creates Message Batches where it allows their endpoint, and no others', async () => {
+    const testApp = createTestApp();
+    const team = withKey(testApp, (await createdKey(testApp, { endpoints: ['/v1/messages'] })).key);
+    expect((await createMessages(team)).statusCode).toBe(200);
+    const payload = { input_file_id: await uploadFile(team), endpoint: CHAT, completion_window: '24h' };
+    const response = await team.call({ method: 'POST', url: '/v1/batches', payload });
+    expect(response.statusCode).toBe(403);
+  });
+
   it('has Message Batches with other models failed', async () => {
     const testApp = createTestApp();
     const team = withKey(testApp, (await createdKey(testApp, { models: ['small'] })).key);

@@ -12,6 +12,7 @@ import {
 } from '../helpers/http-app.ts';
 import { answer, createScriptedUpstream } from '../helpers/scripted-upstream.ts';
 import { inputLine } from '../helpers/test-engine.ts';
+import { BODY, postBatch } from './batch-calls.ts';
 import { endedBatch } from './ended-batches.ts';
 import { aRequest, create, messageErrorOf, messageRefusal } from './messages/calls.ts';
 import { addedParts, createdUpload, postJson, postPart, UPLOAD } from './upload-calls.ts';
@@ -80,17 +81,26 @@ describe('the limit of stored bytes', () => {
     );
   });
 
+  it('refuses a batch where nothing of its results has room', async () => {
+    const content = `${inputLine('a')}\n`;
+    const testApp = limitedApp(content.length);
+    const input_file_id = await uploadFile(testApp, { content });
+    const response = await postBatch(testApp, { ...BODY, input_file_id });
+    expect(errorOf(response)).toEqual(noRoom(content.length, content.length, 1));
+  });
+
   it('refuses a retry whose input has no room, but never the files that a batch ends with', async () => {
     const upstream = createScriptedUpstream(() => answer('{}', 400));
     const testApp = createTestApp({ upstream });
     const content = `${inputLine('a')}\n`;
-    await testApp.engine.owners.change('default', { maxStoredBytes: content.length });
+    const max = content.length + 1;
+    await testApp.engine.owners.change('default', { maxStoredBytes: max });
     const { id, error_file_id } = await endedBatch(testApp, content);
     expect(error_file_id).toMatch(/^file-/);
     const { usage } = await testApp.engine.owners.get('default');
-    expect(usage.storedBytes).toBeGreaterThan(content.length);
+    expect(usage.storedBytes).toBeGreaterThan(max);
     const retry = () => testApp.call({ method: 'POST', url: `/v1/batches/${id}/retry` });
-    expect(errorOf(await retry())).toEqual(noRoom(content.length, usage.storedBytes, 1));
+    expect(errorOf(await retry())).toEqual(noRoom(max, usage.storedBytes, 1));
     await testApp.engine.owners.change('default', { maxStoredBytes: usage.storedBytes + 1 });
     const blobs = await testApp.countBlobs();
     expect(errorOf(await retry())).toEqual(noRoom(usage.storedBytes + 1, usage.storedBytes, content.length));

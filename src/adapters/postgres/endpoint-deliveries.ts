@@ -99,12 +99,12 @@ async function replayEvents(
   const receiver = await findReceiver(sql, owner, endpointId);
   if ('kind' in receiver) return receiver;
   const { seq: endpoint, url } = receiver;
-  const ended = await sql.all<{ readonly seq: number; readonly created_at: number }>(
+  const found = await sql.all<{ readonly seq: number; readonly created_at: number }>(
     `
     select e.seq, e.created_at
     from events e
     where e.owner = $1 and e.created_at >= $2
-      and exists (select 1 from deliveries d where d.event = e.seq and d.endpoint = $3)
+      and exists (select 1 from webhook_endpoints w where w.seq = $3 and w.event_types::jsonb ? e.type)
       and not exists (
         select 1 from deliveries d where d.event = e.seq and d.endpoint = $3 and d.state = 'pending'
       )
@@ -116,9 +116,9 @@ async function replayEvents(
     endpoint,
     limit + 1,
   );
-  const events = ended.slice(0, limit);
+  const events = found.slice(0, limit);
   for (const { seq: event } of events) {
     await insertDelivery(sql, { event, url, origin: 'endpoint', endpoint, at: now });
   }
-  return { kind: 'ok', deliveries: events.length, nextCreatedAt: ended[limit]?.created_at ?? null };
+  return { kind: 'ok', deliveries: events.length, nextCreatedAt: found[limit]?.created_at ?? null };
 }

@@ -1,3 +1,4 @@
+import type { Batch } from '../../engine/batches/batch.ts';
 import type { FileRecord } from '../../engine/files/file.ts';
 import type { FileQuery, Store } from '../../engine/ports.ts';
 import { toBlob, toFile } from '../sql/rows.ts';
@@ -152,9 +153,9 @@ async function deleteFile(sql: Sql, owner: string, id: string, now: number): Ret
     now,
   );
   if (file === undefined) return { kind: 'missing' };
-  const reader = await sql.get<{ readonly id: string }>(
+  const reader = await sql.get<Pick<Batch, 'id' | 'format'>>(
     `
-    select id
+    select id, format
     from batches
     where input_file_id = $1
       and owner = $2
@@ -165,7 +166,7 @@ async function deleteFile(sql: Sql, owner: string, id: string, now: number): Ret
     id,
     owner,
   );
-  if (reader !== undefined) return { kind: 'in_use', batchId: reader.id };
+  if (reader !== undefined) return { kind: 'in_use', batch: reader };
   await sql.run('delete from files where seq = $1', file.seq);
   return { kind: 'deleted', blob: toBlob(file) };
 }

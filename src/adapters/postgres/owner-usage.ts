@@ -1,9 +1,9 @@
-import { findBatchOverLimit, findOverLimit } from '../../engine/owners/owner.ts';
+import { findBatchOverLimit, findOverLimit, limitsUsage } from '../../engine/owners/owner.ts';
 import type { OverLimit, OwnerLimits, OwnerUsage } from '../../engine/owners/owner.ts';
 import type { Sql } from './database.ts';
 
 /** Bytes of an owner's files, and of the parts of its pending uploads. */
-export async function readStoredBytes(sql: Sql, owner: string): Promise<number> {
+async function readStoredBytes(sql: Sql, owner: string): Promise<number> {
   const row = await sql.get<{ readonly stored_bytes: number }>(
     'select stored_bytes from owner_usage where owner = $1',
     owner,
@@ -12,7 +12,7 @@ export async function readStoredBytes(sql: Sql, owner: string): Promise<number> 
 }
 
 /** What an owner's live batches use. */
-export async function readBatchUsage(sql: Sql, owner: string): Promise<Omit<OwnerUsage, 'storedBytes'>> {
+async function readBatchUsage(sql: Sql, owner: string): Promise<Omit<OwnerUsage, 'storedBytes'>> {
   const row = await sql.get<{ readonly lines: number; readonly batches: number }>(
     `
     select coalesce(sum(lines_left), 0)::bigint as lines, count(*) as batches
@@ -22,6 +22,11 @@ export async function readBatchUsage(sql: Sql, owner: string): Promise<Omit<Owne
     owner,
   );
   return { queuedLines: row?.lines ?? 0, liveBatches: row?.batches ?? 0 };
+}
+
+/** All that an owner uses. */
+export async function readUsage(sql: Sql, owner: string): Promise<OwnerUsage> {
+  return { storedBytes: await readStoredBytes(sql, owner), ...(await readBatchUsage(sql, owner)) };
 }
 
 /** Null where the owner has room for the bytes. Without `limits` nothing is looked at. */
@@ -43,9 +48,9 @@ export async function refuseBatch(
   limits: OwnerLimits | undefined,
   lines: number,
 ): Promise<OverLimit | null> {
-  if (limits === undefined || (limits.maxLiveBatches === null && limits.maxQueuedLines === null)) return null;
+  if (limits === undefined || !limitsUsage(limits)) return null;
   await lockUsage(sql, owner);
-  return findBatchOverLimit(limits, await readBatchUsage(sql, owner), lines);
+  return findBatchOverLimit(limits, await readUsage(sql, owner), lines);
 }
 
 /** The same for the lines of a batch that none were known of. */

@@ -4,7 +4,7 @@ import type { OwnerStore } from '../../engine/owners/owner-store.ts';
 import { toOwner } from '../sql/owner-rows.ts';
 import type { OwnerRow } from '../sql/owner-rows.ts';
 import type { Database, Sql } from './database.ts';
-import { readBatchUsage, readStoredBytes } from './owner-usage.ts';
+import { readUsage } from './owner-usage.ts';
 
 /** Owners in PostgreSQL. */
 export function createOwnerVerbs(db: Database): OwnerStore {
@@ -40,10 +40,7 @@ export function createOwnerVerbs(db: Database): OwnerStore {
       );
       return { data: rows.slice(0, limit).map(({ owner }) => owner), hasMore: rows.length > limit };
     },
-    readOwnerUsage: async (name) => ({
-      storedBytes: await readStoredBytes(db, name),
-      ...(await readBatchUsage(db, name)),
-    }),
+    readOwnerUsage: (name) => readUsage(db, name),
   };
 }
 

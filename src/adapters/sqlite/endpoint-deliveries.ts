@@ -99,15 +99,11 @@ function createReplayDelivery(db: Database, findReceiver: FindReceiver) {
 
 function createReplayEvents(db: Database, findReceiver: FindReceiver) {
   // An event has few deliveries, an endpoint many: the planner, left alone, would walk all of those for each event.
-  const findEnded = db.prepare<[object], { readonly seq: number; readonly created_at: number }>(`
+  const findReplayable = db.prepare<[object], { readonly seq: number; readonly created_at: number }>(`
     select e.seq, e.created_at
     from events e
     where e.owner = :owner and e.created_at >= :since
-      and exists (
-        select 1
-        from deliveries d indexed by deliveries_by_event
-        where d.event = e.seq and d.endpoint = :endpoint
-      )
+      and e.type in (select value from webhook_endpoints w, json_each(w.event_types) where w.seq = :endpoint)
       and not exists (
         select 1
         from deliveries d indexed by deliveries_by_event
@@ -123,10 +119,10 @@ function createReplayEvents(db: Database, findReceiver: FindReceiver) {
       const receiver = findReceiver(owner, endpointId);
       if ('kind' in receiver) return receiver;
       const { seq: endpoint, url } = receiver;
-      const ended = findEnded.all({ owner, since, endpoint, limit: limit + 1 });
-      const events = ended.slice(0, limit);
+      const found = findReplayable.all({ owner, since, endpoint, limit: limit + 1 });
+      const events = found.slice(0, limit);
       for (const { seq: event } of events) insert({ event, url, origin: 'endpoint', endpoint, at: now });
-      return { kind: 'ok', deliveries: events.length, nextCreatedAt: ended[limit]?.created_at ?? null };
+      return { kind: 'ok', deliveries: events.length, nextCreatedAt: found[limit]?.created_at ?? null };
     },
   );
 }

@@ -1,4 +1,5 @@
 import type { Database } from 'better-sqlite3';
+import type { Batch } from '../../engine/batches/batch.ts';
 import type { FileRecord } from '../../engine/files/file.ts';
 import type { Inserted, OwnerLimits } from '../../engine/owners/owner.ts';
 import type { DeleteFileResult, FileQuery, Store } from '../../engine/ports.ts';
@@ -154,26 +155,22 @@ function createDeleteFile(db: Database): (owner: string, id: string, now: number
     from files
     where id = ? and owner = ? and (expires_at is null or expires_at > ?)
   `);
-  const findReader = db
-    .prepare<[string, string], string>(
-      `
-      select id
-      from batches
-      where input_file_id = ?
-        and owner = ?
-        and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
-      order by seq
-      limit 1
-      `,
-    )
-    .pluck();
+  const findReader = db.prepare<[string, string], Pick<Batch, 'id' | 'format'>>(`
+    select id, format
+    from batches
+    where input_file_id = ?
+      and owner = ?
+      and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
+    order by seq
+    limit 1
+  `);
   const remove = db.prepare<[number]>('delete from files where seq = ?');
 
   return transaction(db, (owner: string, id: string, now: number): DeleteFileResult => {
     const file = find.get(id, owner, now);
     if (file === undefined) return { kind: 'missing' };
-    const batchId = findReader.get(id, owner);
-    if (batchId !== undefined) return { kind: 'in_use', batchId };
+    const batch = findReader.get(id, owner);
+    if (batch !== undefined) return { kind: 'in_use', batch };
     remove.run(file.seq);
     return { kind: 'deleted', blob: toBlob(file) };
   });

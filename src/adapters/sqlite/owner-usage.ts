@@ -1,11 +1,12 @@
 import type { Database } from 'better-sqlite3';
-import { findBatchOverLimit, findOverLimit } from '../../engine/owners/owner.ts';
+import { findBatchOverLimit, findOverLimit, limitsUsage } from '../../engine/owners/owner.ts';
 import type { OverLimit, OwnerLimits, OwnerUsage } from '../../engine/owners/owner.ts';
 
 /** What owners use now. */
 export interface ReadUsage {
   readonly storedBytes: (owner: string) => number;
   readonly batches: (owner: string) => Omit<OwnerUsage, 'storedBytes'>;
+  readonly all: (owner: string) => OwnerUsage;
 }
 
 export function createReadUsage(db: Database): ReadUsage {
@@ -17,10 +18,11 @@ export function createReadUsage(db: Database): ReadUsage {
     from batches indexed by batches_live_by_owner
     where owner = ? and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
   `);
-  return {
+  const usage: Omit<ReadUsage, 'all'> = {
     storedBytes: (owner) => storedBytes.get(owner) ?? 0,
     batches: (owner) => batches.get(owner) ?? { queuedLines: 0, liveBatches: 0 },
   };
+  return { ...usage, all: (owner) => ({ storedBytes: usage.storedBytes(owner), ...usage.batches(owner) }) };
 }
 
 /** The limits of owners, within the caller's transaction. Null: there is room. Without `limits` nothing is looked at. */
@@ -41,9 +43,8 @@ export function createRoom(db: Database): Room {
       return findOverLimit('storedBytes', limits.maxStoredBytes, usage.storedBytes(owner), bytes);
     },
     batch(owner, limits, lines) {
-      if (limits === undefined || (limits.maxLiveBatches === null && limits.maxQueuedLines === null))
-        return null;
-      return findBatchOverLimit(limits, usage.batches(owner), lines);
+      if (limits === undefined || !limitsUsage(limits)) return null;
+      return findBatchOverLimit(limits, usage.all(owner), lines);
     },
     lines(owner, limits, lines) {
       if (limits === undefined || limits.maxQueuedLines === null) return null;

@@ -37,7 +37,7 @@ export function createOwnerVerbs(db: Database): OwnerStore {
       return changed;
     },
     listOwnerNames: createListNames(db),
-    readOwnerUsage: async (name) => ({ storedBytes: usage.storedBytes(name), ...usage.batches(name) }),
+    readOwnerUsage: async (name) => usage.all(name),
   };
 }
 

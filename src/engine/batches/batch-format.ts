@@ -10,6 +10,11 @@ export function endpointsOf(settings: EngineSettings, format: BatchFormat): read
   return format === 'openai' ? settings.endpoints : [MESSAGES_ENDPOINT];
 }
 
+/** Every endpoint that a batch of either format may have. */
+export function allEndpoints(settings: EngineSettings): readonly string[] {
+  return [...new Set([...settings.endpoints, MESSAGES_ENDPOINT])];
+}
+
 /** Most batches on a page of the list, as either API has it. */
 export function maxListLimit(format: BatchFormat): number {
   return format === 'openai' ? 100 : 1000;

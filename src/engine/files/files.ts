@@ -1,4 +1,5 @@
 /** What the API offers on files: one verb a function. */
+import { clientBatchId } from '../batches/batch-format.ts';
 import type { EngineContext } from '../context.ts';
 import { EngineError, storageError } from '../errors.ts';
 import {
@@ -218,7 +219,7 @@ export async function deleteFile(ctx: EngineContext, owner: string, id: string):
   if (result.kind === 'in_use') {
     throw new EngineError(
       'conflict',
-      `The file '${id}' is the input of batch '${result.batchId}', which has not ended. Cancel the batch or wait for its end before deleting the file.`,
+      `The file '${id}' is the input of batch '${clientBatchId(result.batch)}', which has not ended. Cancel the batch or wait for its end before deleting the file.`,
       { param: 'id' },
     );
   }

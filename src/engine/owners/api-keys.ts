@@ -1,6 +1,7 @@
 /** What the API offers on keys: one verb a function. */
 import { hashSecret, hintOf, newApiKeyId, newSecret } from './api-key.ts';
 import type { ApiKey } from './api-key.ts';
+import { allEndpoints } from '../batches/batch-format.ts';
 import type { EngineContext } from '../context.ts';
 import { EngineError } from '../errors.ts';
 import { checkOwnerName, MAX_REQUESTS_PER_MINUTE } from './owner.ts';
@@ -95,7 +96,7 @@ function checkModels(models: readonly string[] | null): void {
 function checkEndpoints(ctx: EngineContext, endpoints: readonly string[] | null): void {
   if (endpoints === null) return;
   checkListLength('endpoints', endpoints);
-  endpoints.forEach((endpoint, i) => checkOneOf(`endpoints.${i}`, endpoint, ctx.settings.endpoints));
+  endpoints.forEach((endpoint, i) => checkOneOf(`endpoints.${i}`, endpoint, allEndpoints(ctx.settings)));
 }
 
 /** A key that allows nothing is none: such a list is a mistake. */

@@ -2,7 +2,7 @@
 import type { BatchError } from '../batches/batch.ts';
 import type { EngineContext } from '../context.ts';
 import { EngineError } from '../errors.ts';
-import { findOverLimit } from './owner.ts';
+import { findOverLimit, limitsUsage } from './owner.ts';
 import type { OverLimit, OwnerUsage } from './owner.ts';
 
 /**
@@ -14,13 +14,13 @@ export async function checkRoom(
   owner: string,
   added: Partial<OwnerUsage>,
 ): Promise<void> {
-  const { maxStoredBytes, maxQueuedLines, maxLiveBatches } = await ctx.owners.limits(owner);
-  if (maxStoredBytes === null && maxQueuedLines === null && maxLiveBatches === null) return;
+  const limits = await ctx.owners.limits(owner);
+  if (!limitsUsage(limits)) return;
   const used = await ctx.store.readOwnerUsage(owner);
   const over =
-    findOverLimit('storedBytes', maxStoredBytes, used.storedBytes, added.storedBytes ?? 0) ??
-    findOverLimit('liveBatches', maxLiveBatches, used.liveBatches, added.liveBatches ?? 0) ??
-    findOverLimit('queuedLines', maxQueuedLines, used.queuedLines, added.queuedLines ?? 0);
+    findOverLimit('storedBytes', limits.maxStoredBytes, used.storedBytes, added.storedBytes ?? 0) ??
+    findOverLimit('liveBatches', limits.maxLiveBatches, used.liveBatches, added.liveBatches ?? 0) ??
+    findOverLimit('queuedLines', limits.maxQueuedLines, used.queuedLines, added.queuedLines ?? 0);
   if (over !== null) throw overLimitError(owner, over);
 }
 

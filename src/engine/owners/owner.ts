@@ -81,13 +81,18 @@ export function findOverLimit(
   return { kind: 'over_limit', what, max, used, added };
 }
 
-/** The same for a new batch. Before its lines are known it counts as one: where no line has room, no batch has. */
-export function findBatchOverLimit(
-  limits: OwnerLimits,
-  used: Omit<OwnerUsage, 'storedBytes'>,
-  lines: number,
-): OverLimit | null {
+/** False where nothing but requests is limited. */
+export function limitsUsage({ maxStoredBytes, maxLiveBatches, maxQueuedLines }: OwnerLimits): boolean {
+  return maxStoredBytes !== null || maxLiveBatches !== null || maxQueuedLines !== null;
+}
+
+/**
+ * The same for a new batch. Before its lines are known it counts as one, and its results as a byte: where none has room, no batch
+ * has.
+ */
+export function findBatchOverLimit(limits: OwnerLimits, used: OwnerUsage, lines: number): OverLimit | null {
   return (
+    findOverLimit('storedBytes', limits.maxStoredBytes, used.storedBytes, 1) ??
     findOverLimit('liveBatches', limits.maxLiveBatches, used.liveBatches, 1) ??
     findOverLimit('queuedLines', limits.maxQueuedLines, used.queuedLines, Math.max(1, lines))
   );

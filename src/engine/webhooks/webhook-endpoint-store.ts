@@ -85,8 +85,9 @@ export interface WebhookEndpointStore {
     now: number,
   ): Promise<ReplayDeliveryResult>;
   /**
-   * Makes a new delivery, due at `now`, of each event that was sent to the endpoint and is not about to be (none of its
-   * deliveries to it is pending): the oldest first, `limit` at most.
+   * Makes a new delivery, due at `now`, of each event of the types that the endpoint has now, whether it was sent to it before or not
+   * (the endpoint may have been disabled, or not yet there), and which is not about to be (none of its deliveries to it is
+   * pending): the oldest first, `limit` at most.
    */
   replayEvents(query: ReplayEventsQuery): Promise<ReplayEventsResult>;
 }

@@ -191,8 +191,8 @@ export interface ReplayedEvents {
 }
 
 /**
- * Sends again all events of `since` and later whose deliveries to the endpoint have ended, MAX_REPLAYED_EVENTS at most, the
- * oldest first. `conflict` where the endpoint is disabled.
+ * Sends (again) all events of `since` and later of the endpoint's types, also those that it missed while it was disabled, but those
+ * that are on their way to it: MAX_REPLAYED_EVENTS at most, the oldest first. `conflict` where the endpoint is disabled.
  */
 export async function replayEvents(
   ctx: EngineContext,

@@ -74,8 +74,9 @@ export const webhookOperations: Operations = {
     errors: [400, 404, 409],
   },
   'POST /v1/webhook_endpoints/:id/replay': {
-    summary: 'Send events again since a time',
-    description: '1,000 at the most; `next_since` says where to go on.',
+    summary: 'Send (again) the events since a time',
+    description:
+      'Those of the types that the endpoint has now, also what it missed while it was disabled. 1,000 at the most; `next_since` says where to go on.',
     body: replayEventsBody,
     answer: z.strictObject({
       object: z.literal('webhook_endpoint.replay'),

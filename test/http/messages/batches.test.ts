@@ -169,6 +169,17 @@ describe('one Message Batch', () => {
     expect([response.statusCode, response.json()]).toEqual([200, await retrieve(testApp, id)]);
   });
 
+  it('keeps its input while it runs, which is refused with the id that the client knows', async () => {
+    const testApp = createTestApp();
+    const { id } = await createdMessageBatch(testApp);
+    const { data } = (await testApp.call({ url: '/v1/files' })).json<{ data: { id: string }[] }>();
+    const response = await testApp.call({ method: 'DELETE', url: `/v1/files/${data[0]?.id}` });
+    expect(response.statusCode).toBe(409);
+    expect(response.json<{ error: object }>().error).toMatchObject({
+      message: expect.stringContaining(`the input of batch '${id}'`),
+    });
+  });
+
   it('is deleted with its files, once it has ended', async () => {
     const script = createScriptedUpstream(({ body }) => answer({}, body.includes('bad') ? 400 : 200));
     const { testApp, worker } = await startWorkingApp(script);

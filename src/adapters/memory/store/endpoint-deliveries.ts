@@ -42,14 +42,17 @@ export function createEndpointDeliveryVerbs(
     return { url: endpoint.url, origin: 'endpoint', endpointId };
   }
 
-  /** The events of which the endpoint has deliveries, and none that is pending; the oldest first. */
-  function findEnded(endpointId: string) {
-    const all = deliveriesTo(state, endpointId);
-    const pending = new Set(all.filter((one) => one.state === 'pending').map((one) => one.delivery.event.id));
-    const sent = new Set(all.map((one) => one.delivery.event.id));
+  /** The owner's events of the endpoint's types of which none of its deliveries is pending; the oldest first. */
+  function findReplayable(owner: string, endpointId: string) {
+    const wanted = findEndpoint(state, owner, endpointId)?.endpoint.eventTypes ?? [];
+    const pending = new Set(
+      deliveriesTo(state, endpointId)
+        .filter((one) => one.state === 'pending')
+        .map((one) => one.delivery.event.id),
+    );
     return [...state.events.values()]
       .map(({ record }) => record)
-      .filter(({ id }) => sent.has(id) && !pending.has(id))
+      .filter((event) => event.owner === owner && wanted.includes(event.type) && !pending.has(event.id))
       .toSorted((a, b) => a.createdAt - b.createdAt);
   }
 
@@ -72,10 +75,10 @@ export function createEndpointDeliveryVerbs(
     async replayEvents({ owner, endpointId, since, limit, now }) {
       const receiver = findReceiver(owner, endpointId);
       if ('kind' in receiver) return receiver;
-      const ended = findEnded(endpointId).filter(({ createdAt }) => createdAt >= since);
-      const events = ended.slice(0, limit);
+      const found = findReplayable(owner, endpointId).filter(({ createdAt }) => createdAt >= since);
+      const events = found.slice(0, limit);
       for (const event of events) insertDelivery(state, event, receiver, now);
-      return { kind: 'ok', deliveries: events.length, nextCreatedAt: ended[limit]?.createdAt ?? null };
+      return { kind: 'ok', deliveries: events.length, nextCreatedAt: found[limit]?.createdAt ?? null };
     },
   };
 }

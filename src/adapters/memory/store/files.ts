@@ -1,4 +1,5 @@
 import { isTerminal } from '../../../engine/batches/batch.ts';
+import type { Batch } from '../../../engine/batches/batch.ts';
 import type { FileRecord } from '../../../engine/files/file.ts';
 import type { Page, Store } from '../../../engine/ports.ts';
 import { refuseBytes } from './owner-usage.ts';
@@ -15,10 +16,10 @@ export function createFileVerbs(state: StoreState): FileVerbs {
     return file?.owner === owner && !isExpired(file, now) ? file : undefined;
   }
 
-  /** The id of a live batch that reads the file, or undefined. */
-  function findReader({ owner, id }: FileRecord): string | undefined {
+  /** A live batch that reads the file. */
+  function findReader({ owner, id }: FileRecord): Batch | undefined {
     for (const { batch } of state.batches.values()) {
-      if (batch.inputFileId === id && batch.owner === owner && !isTerminal(batch.status)) return batch.id;
+      if (batch.inputFileId === id && batch.owner === owner && !isTerminal(batch.status)) return batch;
     }
     return undefined;
   }
@@ -44,8 +45,8 @@ export function createFileVerbs(state: StoreState): FileVerbs {
     async deleteFile(owner, id, now) {
       const file = find(owner, id, now);
       if (file === undefined) return { kind: 'missing' };
-      const batchId = findReader(file);
-      if (batchId !== undefined) return { kind: 'in_use', batchId };
+      const batch = findReader(file);
+      if (batch !== undefined) return { kind: 'in_use', batch: { id: batch.id, format: batch.format } };
       state.files.delete(id);
       return { kind: 'deleted', blob: file.blob };
     },

@@ -16,12 +16,17 @@ export function storedBytesOf(state: StoreState, owner: string): number {
 }
 
 /** Of its live batches. */
-export function usageOfBatches(state: StoreState, owner: string): Omit<OwnerUsage, 'storedBytes'> {
+function usageOfBatches(state: StoreState, owner: string): Omit<OwnerUsage, 'storedBytes'> {
   const live = [...state.batches.values()].filter(
     ({ batch }) => batch.owner === owner && !isTerminal(batch.status),
   );
   const left = live.map(liveBatch).map(({ counts }) => counts.total - counts.completed - counts.failed);
   return { queuedLines: left.reduce((sum, lines) => sum + lines, 0), liveBatches: live.length };
+}
+
+/** All that an owner uses. */
+export function usageOf(state: StoreState, owner: string): OwnerUsage {
+  return { storedBytes: storedBytesOf(state, owner), ...usageOfBatches(state, owner) };
 }
 
 /** Null where the owner has room for a batch; `lines`: as many as are known. */
@@ -31,7 +36,7 @@ export function refuseBatch(
   lines: number,
   limits: OwnerLimits = NO_LIMITS,
 ): OverLimit | null {
-  return findBatchOverLimit(limits, usageOfBatches(state, owner), lines);
+  return findBatchOverLimit(limits, usageOf(state, owner), lines);
 }
 
 /** Null where the owner has room for the lines of a batch that none were known of. */

@@ -2,7 +2,7 @@ import { changedOwner, OWNER_FIELDS } from '../../../engine/owners/owner.ts';
 import type { OwnerShare } from '../../../engine/owners/owner-turns.ts';
 import type { OwnerStore } from '../../../engine/owners/owner-store.ts';
 import { page } from './files.ts';
-import { storedBytesOf, usageOfBatches } from './owner-usage.ts';
+import { storedBytesOf, usageOf } from './owner-usage.ts';
 import type { BatchState, StoreState } from './state.ts';
 
 /** Owners in memory. */
@@ -26,10 +26,7 @@ export function createOwnerVerbs(state: StoreState): OwnerStore {
         limit,
       );
     },
-    readOwnerUsage: async (name) => ({
-      storedBytes: storedBytesOf(state, name),
-      ...usageOfBatches(state, name),
-    }),
+    readOwnerUsage: async (name) => usageOf(state, name),
   };
 }
 
