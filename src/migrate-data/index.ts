@@ -8,10 +8,11 @@ import {
   hasDatabase,
   lockDataFolder,
   readMoveMark,
+  readOwnDatabaseId,
   writeMoveMark,
 } from '../adapters/disk/index.ts';
 import type { DataFolder, MoveMark } from '../adapters/disk/index.ts';
-import { bindFiles, openMoveTarget } from '../adapters/postgres/index.ts';
+import { bindFiles, checkFiles, openMoveTarget } from '../adapters/postgres/index.ts';
 import type { Database, MoveTarget } from '../adapters/postgres/index.ts';
 import { openMoveSource } from '../adapters/sqlite/index.ts';
 import type { MoveSource } from '../adapters/sqlite/index.ts';
@@ -106,16 +107,22 @@ async function migrateFolder(
   say(`${state === 'new' ? 'moving' : 'going on to move'} ${folder.path} to ${mark.database}`);
   say(`files and results ${files === null ? 'stay where they are' : `go to ${files}`}`);
   await closingAll(async (closeLater) => {
-    // What cannot be opened must not keep the service off the folder.
+    // What cannot be opened or must not be used must not keep the service off the folder.
     const to = storage && closeLater(await storage.open(target.db));
     const blobs = await createDiskBlobStore({ folder });
     const results = closeLater(await createDiskResultLog({ folder }));
+    const filesPlace = {
+      place: files ?? 'a data folder',
+      mark: to?.mark ?? databaseMark(folder),
+      movedFrom: await readOwnDatabaseId(folder),
+    };
+    await checkFiles(target.db, filesPlace);
     await writeMoveMark(folder.path, mark);
     await target.begin(move);
     const parts = { id: mark.id, source, target, from: { blobs, results }, to, say, signal };
     await copyData(parts);
-    const place = files ?? 'a data folder';
-    await bindFiles(target.db, { place, mark: to?.mark ?? databaseMark(folder), isMove: true });
+    // Again: the copying may have taken hours.
+    await bindFiles(target.db, filesPlace);
     await finishMove(parts);
   });
   await writeMoveMark(folder.path, { ...mark, state: 'finished' });

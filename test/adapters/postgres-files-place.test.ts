@@ -78,13 +78,18 @@ describe('the files of a database', () => {
     await expect(open(bucket)).rejects.toThrow('The files in s3://bucket/a belong to another database');
   });
 
-  it('are taken over from another database by a move, and only by that', async () => {
+  it('are taken over by a move from the database that moves, and from no other', async () => {
     await empty();
     const bucket = aBucket('s3://bucket/a');
-    await open(bucket);
-    await empty();
-    await open({ ...bucket, isMove: true });
-    await open({ ...bucket, isMove: true });
+    await bucket.mark.write('the one that moves');
+    for (const movedFrom of [undefined, null, 'another one']) {
+      await expect(open({ ...bucket, movedFrom })).rejects.toThrow(
+        'The files in s3://bucket/a belong to another database',
+      );
+      expect(await bucket.mark.read()).toBe('the one that moves');
+    }
+    await open({ ...bucket, movedFrom: 'the one that moves' });
+    await open({ ...bucket, movedFrom: 'the one that moves' });
     await open(bucket);
   });
 

@@ -55,20 +55,32 @@ function sharedStorage(): Storage {
 
 const BUCKET = 's3://bucket/prefix';
 
+type TargetMark = Awaited<ReturnType<NonNullable<MigrateOptions['storage']>['open']>>['mark'];
+
+/** As that of a bucket which belongs to this database, or to none. */
+function aMark(owner: string | null = null): TargetMark {
+  return { read: async () => owner, write: async (id) => void (owner = id) };
+}
+
 interface Run extends Partial<MigrateOptions> {
   readonly to?: Storage | null;
+  /** What lies beside the files of `to`. Default: it belongs to nobody. */
+  readonly mark?: TargetMark;
   readonly cut?: CutOff;
 }
 
 /** Runs the move; answers what it said. */
-async function move(dataDir: string, { to = null, cut, ...options }: Run = {}): Promise<string[]> {
+async function move(
+  dataDir: string,
+  { to = null, mark = aMark(), cut, ...options }: Run = {},
+): Promise<string[]> {
   const said: string[] = [];
   const storage = to && {
     name: BUCKET,
     open: async () => ({
       blobs: cut?.blobs(to.blobs) ?? to.blobs,
       results: cut?.results(to.results) ?? to.results,
-      mark: { read: async () => 'another database', write: async () => {} },
+      mark,
       close: async () => {},
     }),
   };
@@ -302,6 +314,21 @@ describe('a move that is cut off', () => {
     60_000,
   );
 
+  it('after the store was bound goes on with the store that is its own by then', async () => {
+    const path = await aFolder();
+    const [to, mark] = [sharedStorage(), aMark()];
+    const unfinished = cutOffAfter(Infinity);
+    const cut: CutOff = {
+      ...unfinished,
+      target: (target) => ({ ...target, finish: () => Promise.reject(new Error('cut off')) }),
+    };
+    await expect(move(path, { to, mark, cut })).rejects.toThrow('cut off');
+    await move(path, { to, mark });
+    expect(await postgres.query('select database_id from files_place')).toEqual([
+      { database_id: await mark.read() },
+    ]);
+  });
+
   it('does not copy again what it has copied', async () => {
     const path = await aFolder();
     const to = sharedStorage();
@@ -392,6 +419,42 @@ describe('a move is refused', () => {
     const path = await aFolder();
     const storage = { name: BUCKET, open: () => Promise.reject(new Error('no such bucket')) };
     await expect(move(path, { storage })).rejects.toThrow('no such bucket');
+    await expect(mark(path)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('to a store that has the files of another database, which is left as it is', async () => {
+    const path = await aFolder();
+    await writeFile(join(path, 'own-database-id'), 'the folder');
+    const [to, owned] = [sharedStorage(), aMark('a live one')];
+    await expect(move(path, { to, mark: owned })).rejects.toThrow(
+      'The files in s3://bucket/prefix belong to another database',
+    );
+    expect(await owned.read()).toBe('a live one');
+    expect(await Array.fromAsync(to.blobs.list())).toEqual([]);
+    await expect(mark(path)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+
+  it('to a store that became that of another database while it was copied', async () => {
+    const path = await aFolder();
+    const [to, owned] = [sharedStorage(), aMark()];
+    const say = (line: string): void => void (line.startsWith('checked') && owned.write('a live one'));
+    await expect(move(path, { to, mark: owned, say })).rejects.toThrow('belong to another database');
+    expect(await owned.read()).toBe('a live one');
+  });
+
+  it('with files that stay in a folder where they belong to another database', async () => {
+    const path = await aFolder();
+    await writeFile(join(path, 'database-id'), 'an earlier one');
+    await expect(move(path)).rejects.toThrow('The files in a data folder belong to another database');
+    expect(await readFile(join(path, 'database-id'), 'utf8')).toBe('an earlier one');
+  });
+
+  it('to a database that has its files elsewhere, before anything is copied', async () => {
+    const path = await aFolder();
+    await postgres.query("insert into files_place (place) values ('s3://bucket/other')");
+    const to = sharedStorage();
+    await expect(move(path, { to })).rejects.toThrow('are in s3://bucket/other, but BLOB_URL');
+    expect(await Array.fromAsync(to.blobs.list())).toEqual([]);
     await expect(mark(path)).rejects.toMatchObject({ code: 'ENOENT' });
   });
 
@@ -496,10 +559,12 @@ describe('a move finds out', () => {
       await own.delete(key);
     }
     source.close();
+    await writeFile(join(path, 'own-database-id'), 'the folder');
     await folder.close();
     const to = { blobs, results: createMemoryResultLog() };
     const published: string[] = [];
     await move(path, {
+      mark: aMark('the folder'),
       to: {
         ...to,
         blobs: {

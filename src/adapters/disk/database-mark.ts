@@ -26,12 +26,16 @@ export function databaseMark(folder: DataFolder): DatabaseMark {
 
 /** The id of the folder's own database, by which files elsewhere know whose they are; the first call makes it. */
 export async function ownDatabaseId(folder: DataFolder): Promise<string> {
-  const { ownDatabaseId: path } = dataPaths(folder.path);
-  const known = await readNote(path);
+  const known = await readOwnDatabaseId(folder);
   if (known !== null) return known;
   const id = randomUUID();
-  await writeNote(path, id);
+  await writeNote(dataPaths(folder.path).ownDatabaseId, id);
   return id;
+}
+
+/** The same; null where none was made, for its files were never elsewhere. */
+export async function readOwnDatabaseId(folder: DataFolder): Promise<string | null> {
+  return await readNote(dataPaths(folder.path).ownDatabaseId);
 }
 
 async function readNote(path: string): Promise<string | null> {

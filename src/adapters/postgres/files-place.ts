@@ -12,31 +12,43 @@ export interface FilesPlace {
     /** Durably. */
     write(databaseId: string): Promise<void>;
   };
-  /** True: whose files they were does not matter, for what named them was moved to this database. Default: false. */
-  readonly isMove?: boolean;
+  /** For a move only: the id of the database whose rows are moved here, which had the files so far; null: it has none. */
+  readonly movedFrom?: string | null | undefined;
 }
 
 /**
  * Notes where the files are, the first time; later refuses every other place. Files that belong to another database are refused as
  * well: no row of this one names them, so they would be removed as leftovers.
  */
-export async function bindFiles(db: Database, { place, mark, isMove = false }: FilesPlace): Promise<void> {
-  const known = await readPlace(db);
-  if (known.place !== null && known.place !== place) throw elsewhere(known.place, place);
-  const owner = isMove ? null : await mark.read();
-  if (owner !== null && owner !== known.databaseId) {
-    throw new Error(
-      `The files in ${place} belong to another database than DATABASE_URL's: set another BLOB_URL or DATA_DIR, or that database.`,
-    );
+export async function bindFiles(db: Database, files: FilesPlace): Promise<void> {
+  const { databaseId, known, owner } = await checkFiles(db, files);
+  // Before the database says so: after a crash in between, the next start goes on here.
+  if (owner !== databaseId) await files.mark.write(databaseId);
+  if (known === null) await notePlace(db, files.place);
+}
+
+interface FoundFiles {
+  readonly databaseId: string;
+  /** The place that the database has noted. */
+  readonly known: string | null;
+  /** The id of the database that the files belong to. */
+  readonly owner: string | null;
+}
+
+/** Rejects where `bindFiles` would, and changes nothing. */
+export async function checkFiles(db: Database, { place, mark, movedFrom }: FilesPlace): Promise<FoundFiles> {
+  const { databaseId, place: known } = await readPlace(db);
+  if (known !== null && known !== place) throw elsewhere(known, place);
+  const owner = await mark.read();
+  if (owner !== null && owner !== databaseId && owner !== movedFrom) {
+    throw movedFrom === undefined ? ofAnother(place) : cannotMoveTo(place);
   }
-  if (owner === null && known.place !== null && !isMove) {
+  if (owner === null && known !== null && movedFrom === undefined) {
     throw new Error(
       `The files of this database are not there: ${place} has no database-id, so that BLOB_URL or DATA_DIR says another one, or a new one.`,
     );
   }
-  // Before the database says so: after a crash in between, the next start goes on here.
-  if (owner === null) await mark.write(known.databaseId);
-  if (known.place === null) await notePlace(db, place);
+  return { databaseId, known, owner };
 }
 
 async function readPlace(
@@ -64,5 +76,17 @@ async function notePlace(db: Database, place: string): Promise<void> {
 function elsewhere(known: string, place: string): Error {
   return new Error(
     `The files of this database are in ${known}, but BLOB_URL and DATA_DIR say ${place}. If all of them were copied there: update files_place set place = null;`,
+  );
+}
+
+function ofAnother(place: string): Error {
+  return new Error(
+    `The files in ${place} belong to another database than DATABASE_URL's: set another BLOB_URL or DATA_DIR, or that database.`,
+  );
+}
+
+function cannotMoveTo(place: string): Error {
+  return new Error(
+    `The files in ${place} belong to another database, as its database-id says: a service on either would remove the other's. Set another BLOB_URL (another prefix will do), or remove that database-id if its database is given up.`,
   );
 }

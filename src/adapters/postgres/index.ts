@@ -24,7 +24,7 @@ import { createUploadVerbs } from './uploads.ts';
 import { createEndpointVerbs } from './webhook-endpoints.ts';
 
 export type { Database } from './database.ts';
-export { bindFiles } from './files-place.ts';
+export { bindFiles, checkFiles } from './files-place.ts';
 export { listenForHints } from './hints.ts';
 export { createPostgresResultLog } from './result-log.ts';
 export type { ResultObjects } from './result-objects.ts';
