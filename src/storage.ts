@@ -4,13 +4,15 @@ import {
   createDiskBlobStore,
   createDiskResultLog,
   databaseMark,
+  filesNote,
+  IN_FOLDER,
   openDataFolder,
   ownDatabaseId,
 } from './adapters/disk/index.ts';
 import type { DataFolder } from './adapters/disk/index.ts';
 import type { PostgresOptions } from './adapters/postgres/index.ts';
 import type { Bucket } from './adapters/s3/index.ts';
-import { openSqliteStore } from './adapters/sqlite/index.ts';
+import { namesBlobs, openSqliteStore } from './adapters/sqlite/index.ts';
 import type { BlobUrl, Config } from './config.ts';
 import type { BlobStore, ResultLog, Store } from './engine/index.ts';
 
@@ -40,7 +42,7 @@ export async function openStorage(config: Config, log: Logger, opened: Opened): 
   const store = await openOwnStore(config, folder, log);
   opened.push(() => store.close());
   const blobs =
-    blobUrl === null ? await createDiskBlobStore({ folder }) : await openBlobs(blobUrl, folder, opened);
+    blobUrl === null ? await openFolderBlobs(config, folder) : await openBlobs(blobUrl, folder, opened);
   const results = await createDiskResultLog({ folder });
   opened.push(() => results.close());
   return { store, blobs, results, listen: null };
@@ -102,7 +104,7 @@ async function openOwnStore(config: Config, folder: DataFolder, log: Logger): Pr
   const { openPostgresStore } = await import('./adapters/postgres/index.ts');
   return await openPostgresStore({
     ...postgresOptions(config, config.DATABASE_URL, log),
-    files: { place: 'a data folder', mark },
+    files: { place: IN_FOLDER, mark },
   });
 }
 
@@ -119,19 +121,66 @@ function postgresOptions(config: Config, url: string, log: Logger): PostgresOpti
   };
 }
 
+/** Those of a database elsewhere know it by the folder's mark. */
+async function openFolderBlobs({ DATABASE_URL }: Config, folder: DataFolder): Promise<BlobStore> {
+  const blobs = await createDiskBlobStore({ folder });
+  if (DATABASE_URL === null) {
+    await bindOwnFiles(folder, IN_FOLDER, async (known) =>
+      known === null ? await hasAny(blobs.list()) : known === IN_FOLDER,
+    );
+  }
+  return blobs;
+}
+
+async function hasAny(items: AsyncIterable<unknown>): Promise<boolean> {
+  for await (const _item of items) return true;
+  return false;
+}
+
 /** A bucket beside a data folder. */
 async function openBlobs(blobUrl: BlobUrl, folder: DataFolder, opened: Opened): Promise<BlobStore> {
   const { bucketMark, createS3BlobStore } = await import('./adapters/s3/index.ts');
   const bucket = await openBucketOf(blobUrl, opened);
   const mark = bucketMark(bucket);
+  const place = placeOf(blobUrl);
   const [owner, own] = [await mark.read(), await ownDatabaseId(folder)];
   if (owner !== null && owner !== own) {
     throw new Error(
-      `The files in ${placeOf(blobUrl)} belong to another database than the one in ${folder.path}: set another BLOB_URL, or that DATA_DIR.`,
+      `The files in ${place} belong to another database than the one in ${folder.path}: set another BLOB_URL, or that DATA_DIR.`,
     );
   }
+  await bindOwnFiles(folder, place, (known) => owner === own && (known === null || known === place));
   if (owner === null) await mark.write(own);
   return createS3BlobStore({ bucket });
+}
+
+/**
+ * Notes where the files of the folder's own database are; later refuses every other place, for they would be missing there. While the
+ * database names none, they may be anywhere. `areThere` tells by what is noted: null in a folder that an earlier version made.
+ */
+async function bindOwnFiles(
+  folder: DataFolder,
+  place: string,
+  areThere: (known: string | null) => boolean | Promise<boolean>,
+): Promise<void> {
+  const note = filesNote(folder);
+  const known = await note.read();
+  if (!(await areThere(known)) && namesBlobs({ path: folder.databasePath })) {
+    const there = place === IN_FOLDER ? 'that folder' : place;
+    throw new Error(
+      `The files of the database in ${folder.path} are not in ${there}: ${whereInstead(known, place, note.path)}`,
+    );
+  }
+  if (known !== place) await note.write(place);
+}
+
+function whereInstead(known: string | null, place: string, notePath: string): string {
+  if (known === null) return 'set BLOB_URL as it was before, or not at all where it was not set.';
+  if (known === place)
+    return 'it has no database-id, so that BLOB_URL or the AWS settings name another store.';
+  if (known === IN_FOLDER)
+    return 'they are in that folder, and do not move by themselves. Take BLOB_URL away.';
+  return `they are in ${known}, and do not move by themselves. Set BLOB_URL to that. Once all objects there were copied elsewhere, name that place in ${notePath}.`;
 }
 
 async function openBucketOf(blobUrl: BlobUrl, opened: Opened): Promise<Bucket> {

@@ -6,6 +6,7 @@ import {
   createDiskResultLog,
   databaseMark,
   hasDatabase,
+  IN_FOLDER,
   lockDataFolder,
   readMoveMark,
   readOwnDatabaseId,
@@ -112,7 +113,7 @@ async function migrateFolder(
     const blobs = await createDiskBlobStore({ folder });
     const results = closeLater(await createDiskResultLog({ folder }));
     const filesPlace = {
-      place: files ?? 'a data folder',
+      place: files ?? IN_FOLDER,
       mark: to?.mark ?? databaseMark(folder),
       movedFrom: await readOwnDatabaseId(folder),
     };

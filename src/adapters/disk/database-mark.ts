@@ -38,6 +38,24 @@ export async function readOwnDatabaseId(folder: DataFolder): Promise<string | nu
   return await readNote(dataPaths(folder.path).ownDatabaseId);
 }
 
+/** Says where the files of the folder's own database are. */
+export interface FilesNote {
+  /** Of the note itself. */
+  readonly path: string;
+  /** `s3://bucket/prefix`, or `IN_FOLDER`; null: not said yet. */
+  read(): Promise<string | null>;
+  /** Durably. */
+  write(place: string): Promise<void>;
+}
+
+/** How the place of files is called that are in their data folder. */
+export const IN_FOLDER = 'a data folder';
+
+export function filesNote(folder: DataFolder): FilesNote {
+  const { filesPlace: path } = dataPaths(folder.path);
+  return { path, read: () => readNote(path), write: (place) => writeNote(path, place) };
+}
+
 async function readNote(path: string): Promise<string | null> {
   return (await unlessMissing(readFile(path, 'utf8')))?.trim() ?? null;
 }

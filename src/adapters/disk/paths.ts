@@ -10,6 +10,8 @@ export interface DataPaths {
   readonly databaseId: string;
   /** Names the database here, for files that are elsewhere. */
   readonly ownDatabaseId: string;
+  /** Says where the files of the database here are. */
+  readonly filesPlace: string;
   /** Says where the data went; only there once a move has begun. */
   readonly moved: string;
   /** Blobs that are being received. */
@@ -27,6 +29,7 @@ export function dataPaths(root: string): DataPaths {
     database: join(root, 'database.db'),
     databaseId: join(root, 'database-id'),
     ownDatabaseId: join(root, 'own-database-id'),
+    filesPlace: join(root, 'files-place'),
     moved: join(root, 'moved'),
     tmp: join(root, 'tmp'),
     blobs: join(root, 'blobs'),

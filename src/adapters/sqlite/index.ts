@@ -29,6 +29,7 @@ import { createUploadVerbs } from './uploads.ts';
 
 export { openMoveSource } from './move-source.ts';
 export type { MoveSource } from './move-source.ts';
+export { namesBlobs } from './named-blobs.ts';
 
 /**
  * A Store in one SQLite file. `path` is that file (created where it is missing; its folder must exist) or

@@ -3,6 +3,7 @@ import type { BlobRef } from '../../engine/files/file.ts';
 import { columnsOf, liveCountsSql, MOVED_TABLES } from '../sql/moved-tables.ts';
 import type { LiveCounts, MovedRow, MovedTable, RowPlace } from '../sql/moved-tables.ts';
 import { createLeaseVerbs } from './leases.ts';
+import { NAMED_BLOBS } from './named-blobs.ts';
 import { openDatabase } from './open.ts';
 
 /** A database whose rows are to move to another one. Nobody else may use it meanwhile. */
@@ -21,17 +22,6 @@ export interface MoveSource {
   batchId(seq: number): string;
   close(): void;
 }
-
-// A blob that several rows name has one size.
-const NAMED_BLOBS = `
-  select blob_key as key, bytes from files
-  union
-  select blob_key as key, bytes from upload_parts
-  union
-  select input_key as key, input_bytes as bytes
-  from batches
-  where input_key is not null and status in ('validating', 'in_progress', 'finalizing', 'cancelling')
-`;
 
 /**
  * Opens the SQLite file at `path`, which must be there; brings its tables up to date and frees what the last process held, as a
