@@ -90,8 +90,11 @@ async function openOwnStore(config: Config, folder: DataFolder, log: Logger): Pr
   const mark = databaseMark(folder);
   if (config.DATABASE_URL === null) {
     if ((await mark.read()) !== null) {
+      const wayBack = (await mark.hasOwnDatabase())
+        ? ` To go back to the database in it, which was moved there, remove ${mark.path}.`
+        : '';
       throw new Error(
-        `The files in the data folder ${folder.path} belong to a PostgreSQL database: set DATABASE_URL, or another DATA_DIR.`,
+        `The files in the data folder ${folder.path} belong to a PostgreSQL database: set DATABASE_URL, or another DATA_DIR.${wayBack}`,
       );
     }
     return openSqliteStore({ path: folder.databasePath });
@@ -144,14 +147,22 @@ async function openBlobs(blobUrl: BlobUrl, folder: DataFolder, opened: Opened): 
   const mark = bucketMark(bucket);
   const place = placeOf(blobUrl);
   const [owner, own] = [await mark.read(), await ownDatabaseId(folder)];
-  if (owner !== null && owner !== own) {
-    throw new Error(
-      `The files in ${place} belong to another database than the one in ${folder.path}: set another BLOB_URL, or that DATA_DIR.`,
-    );
-  }
+  if (owner !== null && owner !== own) throw await ofAnother(folder, place);
   await bindOwnFiles(folder, place, (known) => owner === own && (known === null || known === place));
   if (owner === null) await mark.write(own);
   return createS3BlobStore({ bucket });
+}
+
+/** Says the way back after a move only where these may have been the folder's files: another one's must not be taken over. */
+async function ofAnother(folder: DataFolder, place: string): Promise<Error> {
+  const known = await filesNote(folder).read();
+  const wayBack =
+    known === null || known === place
+      ? ` If they were moved to it from this folder, and you go back: copy the file own-database-id of the folder to ${place}/database-id.`
+      : '';
+  return new Error(
+    `The files in ${place} belong to another database than the one in ${folder.path}: set another BLOB_URL, or that DATA_DIR.${wayBack}`,
+  );
 }
 
 /**

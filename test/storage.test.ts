@@ -105,6 +105,13 @@ describeOnS3('the files of a data folder', (s3) => {
     await expect(open(env)).rejects.toThrow('it has no database-id');
   });
 
+  it('are not said to be in the bucket of another database, where they never were', async () => {
+    await addFile(env, 'one');
+    const other = { ...env, DATA_DIR: await temporaryFolder() };
+    await open({ DATA_DIR: other.DATA_DIR });
+    await expect(open(other)).rejects.toThrow(/belong to another database [^.]* or that DATA_DIR\.$/);
+  });
+
   it('may be anywhere while there are none', async () => {
     for (const settings of [inFolder, env, anotherBucket(), inFolder, env]) await open(settings);
     await addFile(env, 'one');

@@ -7,6 +7,8 @@ import { dataPaths } from './paths.ts';
 
 /** Says which database elsewhere the files of a folder belong to. */
 export interface DatabaseMark {
+  /** Of the mark itself. */
+  readonly path: string;
   /** The id of that database; null where none was written. */
   read(): Promise<string | null>;
   /** Durably. */
@@ -16,10 +18,11 @@ export interface DatabaseMark {
 }
 
 export function databaseMark(folder: DataFolder): DatabaseMark {
-  const { databaseId } = dataPaths(folder.path);
+  const { databaseId: path } = dataPaths(folder.path);
   return {
-    read: () => readNote(databaseId),
-    write: (id) => writeNote(databaseId, id),
+    path,
+    read: () => readNote(path),
+    write: (id) => writeNote(path, id),
     hasOwnDatabase: async () => (await unlessMissing(stat(folder.databasePath))) !== null,
   };
 }

@@ -56,7 +56,9 @@ export interface FolderUse {
 export async function refuseMoved(root: string, use: FolderUse): Promise<void> {
   const mark = await readMoveMark(root);
   if (mark === null) return;
-  const undo = `To use the folder as it was before the move, remove ${dataPaths(root).moved}.`;
+  const { moved, databaseId } = dataPaths(root);
+  const alsoMarked = mark.files === null ? ` and, if it is there, ${databaseId}` : '';
+  const undo = `To use the folder as it was before the move, remove ${moved}${alsoMarked}.`;
   if (mark.state === 'under_way') {
     throw new Error(
       `The data folder ${root} is being moved to ${placesOf(mark)}: run \`migrate-data\` again, and it goes on where it was. ${undo}`,
