@@ -80,6 +80,44 @@ describe('large appends', () => {
     expect(await log.read(A, 10, 10)).toEqual(Buffer.from('0123456789'));
   });
 
+  it('that failed, or are still on their way, do not keep others from being read', async () => {
+    await clear();
+    const objects = memoryObjects();
+    const log = await openLog({ objects, objectBytes: 5 });
+    const held = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const put = vi.spyOn(objects, 'put');
+    await log.append(A, [Buffer.from('abc')]);
+    put.mockRejectedValueOnce(new Error('cut'));
+    await expect(log.append(A, [Buffer.from('failed')])).rejects.toThrow('cut');
+    await log.append(A, [Buffer.from('def')]);
+    await log.append(A, [Buffer.from('0123456789')]);
+    put.mockImplementationOnce(async () => {
+      begun.resolve();
+      await held.promise;
+    });
+    const append = log.append(A, [Buffer.from('on its way')]);
+    await begun.promise;
+    const spans = [
+      [0, 'abc'],
+      [1, 'bc'],
+      [9, 'def'],
+      [9, 'def01'],
+      [12, '0123456789'],
+      [21, '9'],
+    ] as const;
+    for (const [at, text] of spans) {
+      const reader = await log.open(A);
+      expect(String(await reader.read(at, text.length))).toBe(text);
+      await reader.close();
+    }
+    const reader = await log.open(A);
+    await expect(reader.read(0, 4)).rejects.toThrow(/./);
+    await reader.close();
+    held.resolve();
+    await append;
+  });
+
   it('of a process that died before it heard of them leave nothing behind', async () => {
     await clear();
     const objects = memoryObjects();

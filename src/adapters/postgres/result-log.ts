@@ -145,7 +145,7 @@ function logReader(
       if (length >= AHEAD_BYTES) return await readExactly(db, readPieces, source, position, length);
       const at = position - held.position;
       if (at < 0 || at + length > held.bytes.length) {
-        const { bytes } = await readPieces(source, position, AHEAD_BYTES);
+        const { bytes } = await readPieces(source, position, length, AHEAD_BYTES);
         if (bytes.length < length) return await readExactly(db, readPieces, source, position, length);
         held = { position, bytes };
         return Buffer.from(bytes.subarray(0, length));

@@ -21,12 +21,26 @@ export interface ReadBytes {
   readonly end: number;
 }
 
-/** Reads up to `length` bytes from `start` on. */
-export type ReadPieces = (source: LogSource, start: number, length: number) => Promise<ReadBytes>;
+/**
+ * Reads up to `length` bytes from `start` on, and beyond them up to `most` in all: but no object that begins only there, for it may
+ * be on its way, or never come, and that is nothing to whoever wants the bytes before it.
+ */
+export type ReadPieces = (
+  source: LogSource,
+  start: number,
+  length: number,
+  most?: number,
+) => Promise<ReadBytes>;
 
-interface Waiting {
+interface Wanted {
   readonly start: number;
+  /** Where the bytes end that were asked for … */
+  readonly needed: number;
+  /** … and where those that may come with them. */
   readonly stop: number;
+}
+
+interface Waiting extends Wanted {
   readonly resolve: (read: ReadBytes) => void;
   readonly reject: (error: unknown) => void;
 }
@@ -57,15 +71,16 @@ export function createPieceReader(db: Database, readObject: ReadObject): ReadPie
   async function read(source: LogSource, group: readonly Waiting[]): Promise<void> {
     try {
       const rows = Map.groupBy(await selectPieces(db, source, group), ({ place }) => place);
-      for (const [i, { start, stop, resolve, reject }] of group.entries()) {
-        assemble(source, rows.get(i + 1) ?? [], start, stop, readObject).then(resolve, reject);
+      for (const [i, wanted] of group.entries()) {
+        const { resolve, reject } = wanted;
+        assemble(source, rows.get(i + 1) ?? [], wanted, readObject).then(resolve, reject);
       }
     } catch (error) {
       for (const { reject } of group) reject(error);
     }
   }
 
-  return (source, start, length) =>
+  return (source, start, length, most = length) =>
     new Promise((resolve, reject) => {
       const key = `${source.log} ${source.batchId}`;
       let entry = waiting.get(key);
@@ -73,17 +88,17 @@ export function createPieceReader(db: Database, readObject: ReadObject): ReadPie
         waiting.set(key, (entry = { source, reads: [] }));
         queueMicrotask(() => flush(key));
       }
-      entry.reads.push({ start, stop: start + length, resolve, reject });
+      entry.reads.push({ start, needed: start + length, stop: start + most, resolve, reject });
     });
 }
 
-const bytesOf = ({ start, stop }: Waiting): number => stop - start;
+const bytesOf = ({ start, stop }: Wanted): number => stop - start;
 
 /** The pieces from the one on in which each read begins, and of each what is wanted of it. */
 async function selectPieces(
   db: Database,
   { batchId, log }: LogSource,
-  reads: readonly Waiting[],
+  reads: readonly Wanted[],
 ): Promise<PieceRow[]> {
   return await db.all<PieceRow>(
     `
@@ -126,15 +141,14 @@ async function selectPieces(
 async function assemble(
   { batchId }: LogSource,
   rows: readonly PieceRow[],
-  start: number,
-  stop: number,
+  { start, needed, stop }: Wanted,
   readObject: ReadObject,
 ): Promise<ReadBytes> {
   const parts: Promise<Buffer>[] = [];
   let at = start;
   let end = 0;
   for (const { log, position, length, bytes } of rows) {
-    if (position > at) break;
+    if (position > at || (bytes === null && position >= needed)) break;
     end = position + length;
     const until = Math.min(stop, end);
     if (until <= at) continue;
