@@ -111,6 +111,27 @@ describe('a SQLite database', () => {
     expect(await store.readBatchEvents('batch_b')).toMatchObject([{ id: 'evt_b', format: 'openai' }]);
   });
 
+  it('of an older version knows its parts by their bytes', async () => {
+    const path = await temporaryPath();
+    const folder = new URL('../../migrations/sqlite/', import.meta.url);
+    const old = new Database(path);
+    migrate(
+      old,
+      readMigrations(folder).filter(({ name }) => name < '0013'),
+    );
+    old.exec(`
+      insert into uploads (id, owner, filename, purpose, bytes, created_at, expires_at, status, parts, part_bytes)
+      values ('upload_a', 'ann', 'a', 'batch', 3, 0, 9, 'pending', 1, 3);
+      insert into upload_parts (id, upload, sha256, bytes, created_at) values ('part_a', 1, 'abc', 3, 0);
+    `);
+    old.close();
+    const store = openSqliteStore({ path });
+    onTestFinished(() => store.close());
+    const blob = { key: 'abc', bytes: 3 };
+    const again = { id: 'part_b', uploadId: 'upload_a', blob, sha256: 'abc', createdAt: 1 };
+    expect(await store.addUploadPart('ann', again)).toMatchObject({ kind: 'ok', blob });
+  });
+
   it('of an older version counts what its owners use', async () => {
     const path = await temporaryPath();
     const folder = new URL('../../migrations/sqlite/', import.meta.url);

@@ -246,11 +246,11 @@ function describeUploads(it: StoreIt): void {
     await store.insertUpload(upload);
     const add = (text: string, max: number) =>
       store.addUploadPart('ann', aPart(upload.id, text), stored(max));
-    expect(await add('four', 4)).toEqual({ kind: 'ok', upload });
-    expect(await add('four', 4)).toEqual({ kind: 'ok', upload });
+    expect(await add('four', 4)).toEqual({ kind: 'ok', upload, blob: aBlob('four') });
+    expect(await add('four', 4)).toEqual({ kind: 'ok', upload, blob: aBlob('four') });
     expect(await add('3..', 6)).toEqual(over('storedBytes', 6, 4, 3));
     expect(await store.readUploadParts(upload.id)).toHaveLength(2);
-    expect(await add('3..', 7)).toEqual({ kind: 'ok', upload });
+    expect(await add('3..', 7)).toEqual({ kind: 'ok', upload, blob: aBlob('3..') });
   });
 
   it('refuse a file of parts that repeat where the whole has no room, and leave its upload pending', async ({

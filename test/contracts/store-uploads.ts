@@ -25,7 +25,8 @@ export function anUpload(fields: Partial<UploadRecord> = {}): UploadRecord {
 }
 
 export function aPart(uploadId: string, text: string, createdAt = T0): UploadPart {
-  return { id: newPartId(), uploadId, blob: aBlob(text), createdAt };
+  const sha256 = aBlob(`the bytes of ${text}`).key;
+  return { id: newPartId(), uploadId, blob: aBlob(text), sha256, createdAt };
 }
 
 async function insertUpload(store: Store, fields: Partial<UploadRecord> = {}): Promise<UploadRecord> {
@@ -36,7 +37,7 @@ async function insertUpload(store: Store, fields: Partial<UploadRecord> = {}): P
 
 async function addPart(store: Store, upload: UploadRecord, text: string): Promise<UploadPart> {
   const part = aPart(upload.id, text);
-  expect(await store.addUploadPart('ann', part)).toEqual({ kind: 'ok', upload });
+  expect(await store.addUploadPart('ann', part)).toEqual({ kind: 'ok', upload, blob: part.blob });
   return part;
 }
 
@@ -135,6 +136,23 @@ function describeParts(it: StoreIt): void {
     await addPart(store, upload, '');
     expect(await store.addUploadPart('ann', aPart(upload.id, 'f'))).toMatchObject({ partBytes: 5 });
     expect(await store.readUploadParts(upload.id)).toHaveLength(4);
+  });
+
+  it('knows a part that is sent again by its bytes: it names the blob of the first one, and nothing its own', async ({
+    store,
+  }) => {
+    const upload = await insertUpload(store, { bytes: 3 });
+    const first = await addPart(store, upload, 'abc');
+    const again: UploadPart = { ...first, id: newPartId(), blob: aBlob('another key of abc') };
+    const { blob } = first;
+    expect(await store.addUploadPart('ann', again)).toEqual({ kind: 'ok', upload, blob });
+    expect(await partsOf(store, upload)).toEqual([first, { ...again, blob }].toSorted(byId));
+    expect(await store.blobInUse(again.blob.key)).toBe(false);
+    await store.cancelUpload('ann', upload.id, T0);
+    expect(await store.removeUploadParts(1)).toEqual([blob]);
+    expect(await store.blobInUse(blob.key)).toBe(true);
+    expect(await store.removeUploadParts(1)).toEqual([blob]);
+    expect(await store.blobInUse(blob.key)).toBe(false);
   });
 
   it('adds no more than so many parts', async ({ store }) => {

@@ -5,7 +5,7 @@ import type { UploadStore } from '../../engine/files/upload-store.ts';
 import type { OwnerLimits } from '../../engine/owners/owner.ts';
 import { toBlob } from '../sql/rows.ts';
 import type { BlobRow } from '../sql/rows.ts';
-import { toUpload } from '../sql/upload-rows.ts';
+import { toPart, toUpload } from '../sql/upload-rows.ts';
 import type { PartRow, UploadRow } from '../sql/upload-rows.ts';
 import type { Database, Sql } from './database.ts';
 import { insertFile } from './files.ts';
@@ -29,16 +29,14 @@ export function createUploadVerbs(db: Database): UploadStore {
     async readUploadParts(uploadId) {
       const rows = await db.all<PartRow>(
         `
-        select p.id, p.blob_key, p.bytes, p.created_at
+        select p.id, p.blob_key, p.bytes, p.sha256, p.created_at
         from uploads u
           join upload_parts p on p.upload = u.seq
         where u.id = $1
         `,
         uploadId,
       );
-      return rows.map((row): UploadPart => {
-        return { id: row.id, uploadId, blob: toBlob(row), createdAt: row.created_at };
-      });
+      return rows.map((row) => toPart(row, uploadId));
     },
     completeUpload: (owner, id, now, file, limits) =>
       db.transaction((sql) => completeUpload(sql, owner, { id, now, file, limits })),
@@ -111,30 +109,32 @@ async function lockUpload(sql: Sql, owner: string, id: string): Promise<UploadRo
 async function addPart(
   sql: Sql,
   owner: string,
-  { id, uploadId, blob, createdAt }: UploadPart,
+  { id, uploadId, blob: own, sha256, createdAt }: UploadPart,
   limits: OwnerLimits | undefined,
 ): ReturnType<UploadStore['addUploadPart']> {
   const row = await lockUpload(sql, owner, uploadId);
   if (row === undefined) return { kind: 'missing' };
   const upload = toUpload(row, createdAt);
   if (upload.status !== 'pending') return { kind: 'refused', upload };
-  const equal = await sql.get(
-    'select from upload_parts where upload = $1 and blob_key = $2 limit 1',
+  const equal = await sql.get<BlobRow>(
+    'select blob_key, bytes from upload_parts where upload = $1 and sha256 = $2 limit 1',
     row.seq,
-    blob.key,
+    sha256,
   );
-  const added = equal === undefined ? blob.bytes : 0;
+  const added = equal === undefined ? own.bytes : 0;
   if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
     return { kind: 'full', upload, parts: row.parts, partBytes: row.part_bytes };
   }
   const over = await refuseBytes(sql, owner, limits, added);
   if (over !== null) return over;
+  const blob = equal === undefined ? own : toBlob(equal);
   await sql.run(
-    'insert into upload_parts (id, upload, blob_key, bytes, created_at) values ($1, $2, $3, $4, $5)',
+    'insert into upload_parts (id, upload, blob_key, bytes, sha256, created_at) values ($1, $2, $3, $4, $5, $6)',
     id,
     row.seq,
     blob.key,
     blob.bytes,
+    sha256,
     createdAt,
   );
   await sql.run(
@@ -142,7 +142,7 @@ async function addPart(
     added,
     row.seq,
   );
-  return { kind: 'ok', upload };
+  return { kind: 'ok', upload, blob };
 }
 
 interface Completion {

@@ -53,7 +53,7 @@ export const MOVED_TABLES: readonly MovedTable[] = [
   {
     name: 'upload_parts',
     key: ['seq'],
-    columns: words('id upload blob_key bytes created_at'),
+    columns: words('id upload blob_key bytes sha256 created_at'),
     blobKey: 'blob_key',
   },
   {

@@ -1,6 +1,7 @@
 /** Uploads and their parts as rows. */
 import type { UploadPurpose } from '../../engine/files/file.ts';
-import type { UploadRecord, UploadStatus } from '../../engine/files/upload.ts';
+import type { UploadPart, UploadRecord, UploadStatus } from '../../engine/files/upload.ts';
+import { toBlob } from './rows.ts';
 import type { BlobRow } from './rows.ts';
 
 export interface UploadRow {
@@ -21,6 +22,7 @@ export interface UploadRow {
 
 export interface PartRow extends BlobRow {
   readonly id: string;
+  readonly sha256: string;
   readonly created_at: number;
 }
 
@@ -38,4 +40,8 @@ export function toUpload(row: UploadRow, now: number): UploadRecord {
     status: row.status === 'pending' && row.expires_at <= now ? 'expired' : row.status,
     fileId: row.file_id,
   };
+}
+
+export function toPart(row: PartRow, uploadId: string): UploadPart {
+  return { id: row.id, uploadId, blob: toBlob(row), sha256: row.sha256, createdAt: row.created_at };
 }

@@ -8,7 +8,7 @@ import type { InsertFile } from './files.ts';
 import type { Room } from './owner-usage.ts';
 import { toBlob } from '../sql/rows.ts';
 import type { BlobRow } from '../sql/rows.ts';
-import { toUpload } from '../sql/upload-rows.ts';
+import { toPart, toUpload } from '../sql/upload-rows.ts';
 import type { PartRow, UploadRow } from '../sql/upload-rows.ts';
 import { transaction } from './transaction.ts';
 
@@ -39,7 +39,7 @@ export function createUploadVerbs(db: Database, { insertFile, room }: UploadPart
     return { kind: 'ok' };
   });
   const parts = db.prepare<[string], PartRow>(`
-    select p.id, p.blob_key, p.bytes, p.created_at
+    select p.id, p.blob_key, p.bytes, p.sha256, p.created_at
     from uploads u
     join upload_parts p on p.upload = u.seq
     where u.id = ?
@@ -60,10 +60,7 @@ export function createUploadVerbs(db: Database, { insertFile, room }: UploadPart
       return row === undefined ? null : toUpload(row, now);
     },
     addUploadPart: async (owner, part, limits) => add(owner, part, limits),
-    readUploadParts: async (uploadId) =>
-      parts.all(uploadId).map((row): UploadPart => {
-        return { id: row.id, uploadId, blob: toBlob(row), createdAt: row.created_at };
-      }),
+    readUploadParts: async (uploadId) => parts.all(uploadId).map((row) => toPart(row, uploadId)),
     completeUpload: async (owner, id, now, file, limits) => complete(owner, { id, now, file, limits }),
     cancelUpload: async (owner, id, now) => cancel(owner, id, now),
     expireUploads: async (before, limit) => expire.run(before, limit).changes,
@@ -90,13 +87,11 @@ function createAddPart(
   find: FindUpload,
   room: Room,
 ): (owner: string, part: UploadPart, limits: OwnerLimits | undefined) => AddPartResult {
-  const findEqual = db
-    .prepare<[number, string], number>(
-      'select exists (select 1 from upload_parts where upload = ? and blob_key = ?)',
-    )
-    .pluck();
-  const insert = db.prepare<[string, number, string, number, number]>(
-    'insert into upload_parts (id, upload, blob_key, bytes, created_at) values (?, ?, ?, ?, ?)',
+  const findEqual = db.prepare<[number, string], BlobRow>(
+    'select blob_key, bytes from upload_parts where upload = ? and sha256 = ? limit 1',
+  );
+  const insert = db.prepare<[string, number, string, number, string, number]>(
+    'insert into upload_parts (id, upload, blob_key, bytes, sha256, created_at) values (?, ?, ?, ?, ?, ?)',
   );
   const count = db.prepare<[number, number]>(
     'update uploads set parts = parts + 1, part_bytes = part_bytes + ? where seq = ?',
@@ -105,20 +100,22 @@ function createAddPart(
   return transaction(
     db,
     (owner: string, part: UploadPart, limits: OwnerLimits | undefined): AddPartResult => {
-      const { id, uploadId, blob, createdAt } = part;
+      const { id, uploadId, sha256, createdAt } = part;
       const row = find(owner, uploadId);
       if (row === undefined) return { kind: 'missing' };
       const upload = toUpload(row, createdAt);
       if (upload.status !== 'pending') return { kind: 'refused', upload };
-      const added = findEqual.get(row.seq, blob.key) === 1 ? 0 : blob.bytes;
+      const equal = findEqual.get(row.seq, sha256);
+      const added = equal === undefined ? part.blob.bytes : 0;
       if (row.parts >= MAX_PARTS || row.part_bytes + added > row.bytes) {
         return { kind: 'full', upload, parts: row.parts, partBytes: row.part_bytes };
       }
       const over = room.bytes(owner, limits, added);
       if (over !== null) return over;
-      insert.run(id, row.seq, blob.key, blob.bytes, createdAt);
+      const blob = equal === undefined ? part.blob : toBlob(equal);
+      insert.run(id, row.seq, blob.key, blob.bytes, sha256, createdAt);
       count.run(added, row.seq);
-      return { kind: 'ok', upload };
+      return { kind: 'ok', upload, blob };
     },
   );
 }

@@ -12,7 +12,9 @@ export type UploadChange =
   | { readonly kind: 'refused'; readonly upload: UploadRecord };
 
 export type AddPartResult =
-  | UploadChange
+  | Exclude<UploadChange, { kind: 'ok' }>
+  /** `blob`: what the part's row names. */
+  | { readonly kind: 'ok'; readonly upload: UploadRecord; readonly blob: BlobRef }
   | OverLimit
   /** One part more than MAX_PARTS, or more bytes than were declared; both as they are stored without this part. */
   | {
@@ -29,8 +31,9 @@ export interface UploadStore {
   /** Null where unknown or another owner's. */
   getUpload(owner: string, id: string, now: number): Promise<UploadRecord | null>;
   /**
-   * Adds a part to a pending upload, at the time `part.createdAt`. Parts with the same content count once against the
-   * declared bytes and the owner's `limits`, for one that is sent again takes no room.
+   * Adds a part to a pending upload, at the time `part.createdAt`. Parts with the same `sha256` count once against the
+   * declared bytes and the owner's `limits`, for one that is sent again takes no room: it names the blob of the first one, and
+   * nothing comes to name its own.
    */
   addUploadPart(owner: string, part: UploadPart, limits?: OwnerLimits): Promise<AddPartResult>;
   /** All parts of an upload, in no order; of an ended one those that are left. */

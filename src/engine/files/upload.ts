@@ -38,6 +38,8 @@ export interface UploadPart {
   readonly id: string;
   readonly uploadId: string;
   readonly blob: BlobRef;
+  /** Of its bytes, 64 lower-case hex digits: what tells equal parts, for equal blobs may have different keys. */
+  readonly sha256: string;
   readonly createdAt: number;
 }
 

@@ -1,4 +1,5 @@
 /** What the API offers on uploads: one verb a function. `complete-upload.ts` has the last one. */
+import { createHash } from 'node:crypto';
 import type { EngineContext } from '../context.ts';
 import { EngineError, storageError } from '../errors.ts';
 import { MAX_EXPIRY_SECONDS, MIN_EXPIRY_SECONDS } from './file.ts';
@@ -85,14 +86,17 @@ export async function receivePart(
   const writer = await ctx.blobs.create().catch(rethrowAsStorage);
   try {
     let bytes = 0;
+    const hash = createHash('sha256');
     for await (const piece of source) {
       bytes += piece.length;
       checkPartBytes(upload, bytes);
+      hash.update(piece);
       await writer.write(piece).catch(rethrowAsStorage);
     }
     const blob = await writer.seal().catch(rethrowAsStorage);
+    const part = { id: newPartId(), uploadId: id, blob, sha256: hash.digest('hex') };
     return {
-      store: () => storePart(ctx, owner, writer, { id: newPartId(), uploadId: id, blob }),
+      store: () => storePart(ctx, owner, writer, part),
       discard: () => discard(ctx, writer),
     };
   } catch (error) {
@@ -136,8 +140,9 @@ async function storePart(
       await writer.publish();
       return await ctx.store.addUploadPart(owner, part, limits);
     });
-    if (result.kind === 'ok') return part;
-    await removeRefusedBlob(ctx, blob);
+    const isNamed = result.kind === 'ok' && result.blob.key === blob.key;
+    if (!isNamed) await removeRefusedBlob(ctx, blob);
+    if (result.kind === 'ok') return { ...part, blob: result.blob };
     throw partRefusal(owner, part, result);
   } catch (error) {
     await discard(ctx, writer);

@@ -3,7 +3,9 @@ import { describe, expect, it } from 'vitest';
 import { createMemoryStorage } from '../../../src/adapters/memory/index.ts';
 import { removeExpiredUploads, sweepLeftovers } from '../../../src/engine/index.ts';
 import type { CompletedUpload, Engine, UploadPart, UploadRecord } from '../../../src/engine/index.ts';
+import type { BlobRef } from '../../../src/engine/files/file.ts';
 import { MAX_PART_BYTES } from '../../../src/engine/files/upload.ts';
+import type { BlobStore } from '../../../src/engine/ports.ts';
 import { createFakeClock } from '../../helpers/fake-clock.ts';
 import { createTestEngine, OWNER, readText } from '../../helpers/test-engine.ts';
 
@@ -52,6 +54,40 @@ async function blobs(engine: Engine): Promise<string[]> {
 async function statusOf(engine: Engine, { id }: UploadRecord): Promise<string | undefined> {
   const { store, clock } = engine.context;
   return (await store.getUpload(OWNER, id, clock.now()))?.status;
+}
+
+/** As a store that processes share: no two blobs have one key. */
+function withOwnKeys(shared: BlobStore): BlobStore {
+  const keys = new Map<string, string>();
+  const sharedKey = (key: string): string => keys.get(key) ?? key;
+  return {
+    ...shared,
+    async create() {
+      const writer = await shared.create();
+      const key = randomBytes(32).toString('hex');
+      let sealed: BlobRef | null = null;
+      return {
+        write: (bytes) => writer.write(bytes),
+        async seal() {
+          sealed = await writer.seal();
+          return { ...sealed, key };
+        },
+        async publish() {
+          await writer.publish();
+          keys.set(key, sealed?.key ?? '');
+        },
+        discard: () => writer.discard(),
+      };
+    },
+    read: (key, range) => shared.read(sharedKey(key), range),
+    readRange: (key, start, length) => shared.readRange(sharedKey(key), start, length),
+    async delete(key) {
+      keys.delete(key);
+    },
+    async *list() {
+      yield* keys.keys();
+    },
+  };
 }
 
 const md5Of = (bytes: string | Buffer): string => createHash('md5').update(bytes).digest('hex');
@@ -146,6 +182,21 @@ describe('parts', () => {
     });
     expect(await blobs(engine)).toHaveLength(1);
     await addPart(engine, upload, '\n{}');
+  });
+
+  it('that are sent again are known by their bytes where each blob has a key of its own, and leave none behind', async () => {
+    const storage = createMemoryStorage();
+    const engine = createTestEngine({ storage: { ...storage, blobs: withOwnKeys(storage.blobs) } });
+    const upload = await begin(engine);
+    const ids = await addParts(engine, upload);
+    const again = await addPart(engine, upload, TEXTS[2] ?? '');
+    const stored = await engine.context.store.readUploadParts(upload.id);
+    expect(stored).toContainEqual(again);
+    expect(new Set(await blobs(engine))).toEqual(new Set(stored.map(({ blob }) => blob.key)));
+    expect(await blobs(engine)).toHaveLength(3);
+    const { file } = await complete(engine, upload, [...ids.slice(0, 2), again.id]);
+    expect(await readText(engine, file.id)).toBe(WHOLE);
+    expect(await blobs(engine)).toEqual([file.blob.key]);
   });
 
   it('of a refused upload leave the bytes that a file shares with them', async () => {

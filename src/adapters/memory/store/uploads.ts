@@ -45,16 +45,17 @@ export function createUploadVerbs(state: StoreState): UploadStore {
       const refused = refuse(found, part.createdAt);
       if (found === undefined || refused !== undefined) return refused ?? { kind: 'missing' };
       const { upload, parts, partBytes } = found;
-      const isEqual = parts.some(({ blob }) => blob.key === part.blob.key);
-      const added = isEqual ? 0 : part.blob.bytes;
+      const equal = parts.find(({ sha256 }) => sha256 === part.sha256);
+      const added = equal === undefined ? part.blob.bytes : 0;
       if (parts.length >= MAX_PARTS || partBytes + added > upload.bytes) {
         return { kind: 'full', upload, parts: parts.length, partBytes };
       }
       const over = refuseBytes(state, owner, added, limits);
       if (over !== null) return over;
-      parts.push(part);
+      const blob = equal?.blob ?? part.blob;
+      parts.push({ ...part, blob });
       found.partBytes += added;
-      return { kind: 'ok', upload };
+      return { kind: 'ok', upload, blob };
     },
     readUploadParts: async (uploadId) => [...(state.uploads.get(uploadId)?.parts ?? [])],
     async completeUpload(owner, id, now, file, limits) {
