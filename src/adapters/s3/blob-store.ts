@@ -55,17 +55,22 @@ export function createS3BlobStore(options: S3BlobStoreOptions): BlobStore {
     async *list() {
       for await (const { name, ageMs } of bucket.list(BLOBS)) {
         const key = blobOfName(name);
-        if (key !== null && ageMs >= listedAfterMs) yield key;
+        if (key !== null && isOlder(ageMs, listedAfterMs)) yield key;
       }
     },
     async removeAbandoned() {
       let removed = 0;
       for await (const { name, uploadId, ageMs } of bucket.listUploads(BLOBS)) {
-        if (ageMs < writeMs) continue;
+        if (!isOlder(ageMs, writeMs)) continue;
         await bucket.abortUpload(name, uploadId);
         removed++;
       }
       return removed;
     },
   };
+}
+
+/** What has no date may be under way: where a store gives none, it is the store's to remove what was abandoned. */
+function isOlder(ageMs: number | null, limitMs: number): boolean {
+  return ageMs !== null && ageMs >= limitMs;
 }

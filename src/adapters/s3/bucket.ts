@@ -27,10 +27,11 @@ export interface BucketOptions extends S3Connection {
   readonly prefix: string;
 }
 
-/** Something in the bucket, and how long it was there when the store answered, by the store's own clock. */
+/** Something in the bucket. */
 export interface Listed {
   readonly name: string;
-  readonly ageMs: number;
+  /** How long it was there when the store answered, by the store's own clock; null where the store gives no date. */
+  readonly ageMs: number | null;
 }
 
 /** A multipart upload that was begun and neither completed nor aborted. */
@@ -105,8 +106,11 @@ export async function openBucket(options: BucketOptions): Promise<Bucket> {
         .send(command)
         .catch(nullWhere((error) => isMissing(error) || isOutOfRange(error)));
       if (answer !== null) {
-        const total = answer.ContentRange?.split('/')[1];
-        return { body: answer.Body as Readable, size: Number(total ?? answer.ContentLength) };
+        const body = answer.Body as Readable;
+        const size = Number(answer.ContentRange?.split('/')[1] ?? answer.ContentLength);
+        if (Number.isFinite(size)) return { body, size };
+        body.destroy();
+        throw Object.assign(new Error(`S3 answered ${name} without its size.`), { code: 'ES3SIZE' });
       }
       const size = await bucket.size(name);
       return size === null ? null : { size };
@@ -134,7 +138,7 @@ export async function openBucket(options: BucketOptions): Promise<Bucket> {
         const answeredAt = readDate(command);
         const page = await client.send(command).catch(rethrow);
         for (const { Key = '', LastModified } of page.Contents ?? []) {
-          yield { name: nameOf(Key), ageMs: answeredAt() - Number(LastModified) };
+          yield { name: nameOf(Key), ageMs: ageAt(answeredAt(), LastModified) };
         }
         ContinuationToken = page.NextContinuationToken;
       } while (ContinuationToken !== undefined);
@@ -170,7 +174,7 @@ export async function openBucket(options: BucketOptions): Promise<Bucket> {
         const answeredAt = readDate(command);
         const page = await client.send(command).catch(rethrow);
         for (const { Key = '', UploadId = '', Initiated } of page.Uploads ?? []) {
-          yield { name: nameOf(Key), uploadId: UploadId, ageMs: answeredAt() - Number(Initiated) };
+          yield { name: nameOf(Key), uploadId: UploadId, ageMs: ageAt(answeredAt(), Initiated) };
         }
         if (page.IsTruncated !== true) return;
         markers = { KeyMarker: page.NextKeyMarker, UploadIdMarker: page.NextUploadIdMarker };
@@ -187,6 +191,10 @@ export async function openBucket(options: BucketOptions): Promise<Bucket> {
     throw error;
   }
   return bucket;
+}
+
+function ageAt(now: number, date: Date | undefined): number | null {
+  return date === undefined ? null : now - date.getTime();
 }
 
 function rethrow(error: unknown): never {
