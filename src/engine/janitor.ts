@@ -61,24 +61,44 @@ export interface SweepResult {
 
 /**
  * Removes what crashes left and nobody needs: blobs that no row names or that were never published, result logs of ended
- * batches, old events and idempotency keys. Stops early, between two removals, where `signal` aborts.
+ * batches, old events and idempotency keys. Where one of these cannot be removed, the others are; then it rejects with the first
+ * failure. Stops early, between two removals, where `signal` aborts.
  */
 export async function sweepLeftovers(ctx: EngineContext, signal: AbortSignal): Promise<SweepResult> {
-  let blobs = 0;
+  const failures: unknown[] = [];
+  async function sweep(remove: () => Promise<number>): Promise<number> {
+    signal.throwIfAborted();
+    return await remove().catch((error: unknown) => {
+      failures.push(error);
+      return 0;
+    });
+  }
+
+  const blobs = await sweep(() => removeUnnamedBlobs(ctx, signal));
+  const logs = await sweep(() => removeEndedLogs(ctx, signal));
+  const events = await sweep(() => ctx.store.purgeEvents(ctx.clock.now() - EVENT_RETENTION_MS));
+  const keys = await sweep(() => ctx.store.forgetSubmissions(forgottenUntil(ctx.clock.now())));
+  const abandoned = await sweep(() => ctx.blobs.removeAbandoned());
+  if (failures.length > 0) throw failures[0];
+  return { blobs, abandoned, logs, events, keys };
+}
+
+async function removeUnnamedBlobs(ctx: EngineContext, signal: AbortSignal): Promise<number> {
+  let removed = 0;
   for await (const key of ctx.blobs.list()) {
     signal.throwIfAborted();
-    if (!(await ctx.store.blobInUse(key)) && (await removeUnusedBlob(ctx, key))) blobs++;
+    if (!(await ctx.store.blobInUse(key)) && (await removeUnusedBlob(ctx, key))) removed++;
   }
-  let logs = 0;
+  return removed;
+}
+
+async function removeEndedLogs(ctx: EngineContext, signal: AbortSignal): Promise<number> {
+  let removed = 0;
   for await (const batchId of ctx.results.list()) {
     signal.throwIfAborted();
     if (await ctx.store.isBatchLive(batchId)) continue;
     await ctx.results.drop(batchId);
-    logs++;
+    removed++;
   }
-  const events = await ctx.store.purgeEvents(ctx.clock.now() - EVENT_RETENTION_MS);
-  const keys = await ctx.store.forgetSubmissions(forgottenUntil(ctx.clock.now()));
-  signal.throwIfAborted();
-  const abandoned = await ctx.blobs.removeAbandoned();
-  return { blobs, abandoned, logs, events, keys };
+  return removed;
 }

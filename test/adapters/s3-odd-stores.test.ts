@@ -26,6 +26,23 @@ describe('a store of objects', () => {
     expect(await Array.fromAsync(blobs.list())).toEqual([]);
   });
 
+  it('that refuses to delete many objects at once has them deleted one by one', async () => {
+    const deleted: string[] = [];
+    let busy = 'none';
+    const bucket = await openScriptedBucket((call, response) => {
+      const [method, path = ''] = call.split(/[ ?]/);
+      if (method === 'POST') response.writeHead(501).end('<Error><Code>NotImplemented</Code></Error>');
+      else if (method !== 'DELETE') return false;
+      else if (path.endsWith(busy)) response.writeHead(503).end('<Error><Code>SlowDown</Code></Error>');
+      else response.writeHead(deleted.push(path) && 204).end();
+      return true;
+    });
+    await bucket.delete(['a', 'b/c']);
+    expect(deleted).toEqual(['/bucket/a', '/bucket/b/c']);
+    busy = '/a';
+    await expect(bucket.delete(['a', 'b'])).rejects.toMatchObject({ code: 'ES3SLOWDOWN' });
+  });
+
   it('that does not say how large an object is does not have it taken for empty', async () => {
     const bucket = await openScriptedBucket((call, response) => {
       if (!call.includes(KEY)) return false;

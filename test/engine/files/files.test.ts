@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { createMemoryStorage } from '../../../src/adapters/memory/index.ts';
 import { removeExpiredFiles, sweepLeftovers } from '../../../src/engine/index.ts';
 import type { Engine } from '../../../src/engine/index.ts';
-import type { BlobWriter } from '../../../src/engine/ports.ts';
+import type { BlobStore, BlobWriter, ResultLog, Store } from '../../../src/engine/ports.ts';
 import { createFakeClock } from '../../helpers/fake-clock.ts';
 import { bytesOf, createTestEngine, inputLine, OWNER, readText, submit } from '../../helpers/test-engine.ts';
 
@@ -275,6 +275,34 @@ describe('the sweep', () => {
     expect(await readText(engine, kept.id)).toBe('{}');
     expect(await readText(engine, live.inputFileId)).not.toBe('');
     expect(await Array.fromAsync(results.list())).toEqual([live.id]);
+  });
+
+  it('removes what it can where something cannot be removed, and tells the first failure', async () => {
+    const storage = createMemoryStorage();
+    const fail = (what: string) => async () => {
+      throw new Error(`${what} cannot be removed`);
+    };
+    const done: string[] = [];
+    const note = (what: string) => async () => {
+      done.push(what);
+      return 1;
+    };
+    const blobs: BlobStore = {
+      ...storage.blobs,
+      delete: fail('a blob'),
+      removeAbandoned: note('abandoned'),
+    };
+    const results: ResultLog = { ...storage.results, drop: fail('a log') };
+    const store: Store = { ...storage.store, purgeEvents: note('events'), forgetSubmissions: note('keys') };
+    const writer = await blobs.create();
+    await writer.seal();
+    await writer.publish();
+    await results.append('batch_ended', [Buffer.from('left')]);
+    const { context } = createTestEngine({ storage: { store, blobs, results } });
+    await expect(sweepLeftovers(context, new AbortController().signal)).rejects.toThrow('a blob cannot');
+    expect(done).toEqual(['events', 'keys', 'abandoned']);
+    await expect(sweepLeftovers(context, AbortSignal.abort())).rejects.toThrow('aborted');
+    expect(done).toHaveLength(3);
   });
 
   it('lets the blob store remove what writers left', async () => {
