@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openPool } from '../../src/adapters/postgres/database.ts';
-import type { Database } from '../../src/adapters/postgres/database.ts';
+import type { Database, DatabaseOptions } from '../../src/adapters/postgres/database.ts';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import { migrate } from '../../src/adapters/postgres/migrate.ts';
 import type { Store } from '../../src/engine/ports.ts';
@@ -26,14 +26,16 @@ const postgres = usePostgres();
 /** The message that ends a transaction, as the driver sends it. */
 const COMMIT = Buffer.from('commit\0');
 
-async function openAt(url: string): Promise<Store> {
-  const store = await openPostgresStore({ url, maxConnections: 4, onLost() {} });
+type Limits = Partial<Pick<DatabaseOptions, 'maxConnections'>>;
+
+async function openAt(url: string, limits: Limits = {}): Promise<Store> {
+  const store = await openPostgresStore({ url, maxConnections: 4, onLost() {}, ...limits });
   onTestFinished(() => store.close());
   return store;
 }
 
 /** A store of which `judge` decides what becomes of commits. */
-async function openThroughProxy(judge: () => Fate): Promise<Store> {
+async function openThroughProxy(judge: () => Fate, limits?: Limits): Promise<Store> {
   const { hostname: host, port } = new URL(postgres.url);
   const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
     bytes.includes(COMMIT) ? judge() : 'pass',
@@ -41,7 +43,7 @@ async function openThroughProxy(judge: () => Fate): Promise<Store> {
   onTestFinished(() => proxy.close());
   const url = new URL(postgres.url);
   url.port = String(proxy.port);
-  return await openAt(url.href);
+  return await openAt(url.href, limits);
 }
 
 async function openEmpty(): Promise<Store> {
@@ -215,6 +217,18 @@ describe('a commit whose answer is lost', () => {
       code: expect.stringMatching(/^E[A-Z0-9]+$/),
     });
     expect((await store.listBatches('ann', undefined, 10))?.data).toEqual([]);
+  });
+
+  it('is found out also where all connections are lost during commits', async () => {
+    await openEmpty();
+    const fates: Fate[] = [];
+    const store = await openThroughProxy(() => fates.shift() ?? 'pass', { maxConnections: 2 });
+    fates.push('cut after', 'cut after');
+    const batches = [aBatch(), aBatch()];
+    const created = batches.map((batch) => store.createBatch(batch, anEvent(batch, 'batch.queued', T0)));
+    expect(await Promise.all(created)).toEqual([{ kind: 'ok' }, { kind: 'ok' }]);
+    expect(fates).toEqual([]);
+    expect((await store.listBatches('ann', undefined, 10))?.data).toHaveLength(2);
   });
 });
 

@@ -100,25 +100,23 @@ export function openPool(options: DatabaseOptions): Database {
   async function attempt<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
     const client = await connect();
     let broken: Error | undefined;
+    let sent: { readonly xid: string; readonly result: T } | undefined;
     try {
       const began = await client.query('begin; select pg_current_xact_id()::text as xid');
-      const xid = xidOf(began);
       const result = await work(statementsOn(client));
-      try {
-        await client.query('commit');
-      } catch (error) {
-        if (!isConnectionLost(error)) throw error;
-        broken = error as Error;
-        if (!(await wasCommitted(pool, xid))) throw error;
-      }
+      sent = { xid: xidOf(began), result };
+      await client.query('commit');
       return result;
     } catch (error) {
       if (isConnectionLost(error)) broken = error as Error;
       else await client.query('rollback').catch((cause: Error) => (broken = cause));
-      throw error;
+      if (sent === undefined || !isConnectionLost(error)) throw error;
     } finally {
       client.release(broken);
     }
+    // The connection is given back by now, for asking takes one, and all may have been lost during commits.
+    if (!(await wasCommitted(pool, sent.xid))) throw broken;
+    return sent.result;
   }
 
   return {
