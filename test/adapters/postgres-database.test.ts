@@ -1,14 +1,12 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { openPool } from '../../src/adapters/postgres/database.ts';
-import type { Database, DatabaseOptions } from '../../src/adapters/postgres/database.ts';
+import type { Database } from '../../src/adapters/postgres/database.ts';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import { migrate } from '../../src/adapters/postgres/migrate.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import {
-  aBatch,
   aFile,
-  anEvent,
   aSegment,
   chunksOf,
   claim,
@@ -18,32 +16,14 @@ import {
   T0,
 } from '../helpers/store-fixtures.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
-import type { Fate } from '../helpers/tcp-proxy.ts';
 import { startWire } from '../helpers/wire.ts';
 
 const postgres = usePostgres();
 
-/** The message that ends a transaction, as the driver sends it. */
-const COMMIT = Buffer.from('commit\0');
-
-type Limits = Partial<Pick<DatabaseOptions, 'maxConnections'>>;
-
-async function openAt(url: string, limits: Limits = {}): Promise<Store> {
-  const store = await openPostgresStore({ url, maxConnections: 4, onLost() {}, ...limits });
+async function openAt(url: string): Promise<Store> {
+  const store = await openPostgresStore({ url, maxConnections: 4, onLost() {} });
   onTestFinished(() => store.close());
   return store;
-}
-
-/** A store of which `judge` decides what becomes of commits. */
-async function openThroughProxy(judge: () => Fate, limits?: Limits): Promise<Store> {
-  const { hostname: host, port } = new URL(postgres.url);
-  const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
-    bytes.includes(COMMIT) ? judge() : 'pass',
-  );
-  onTestFinished(() => proxy.close());
-  const url = new URL(postgres.url);
-  url.port = String(proxy.port);
-  return await openAt(url.href, limits);
 }
 
 async function openEmpty(): Promise<Store> {
@@ -191,44 +171,6 @@ describe('a PostgreSQL database', () => {
         ),
       )
       .toBe('ok');
-  });
-});
-
-describe('a commit whose answer is lost', () => {
-  it('is found out: what was stored is answered as stored, and stored once', async () => {
-    await openEmpty();
-    const fates: Fate[] = [];
-    const store = await openThroughProxy(() => fates.shift() ?? 'pass');
-    fates.push('cut after');
-    const batch = aBatch();
-    expect(await store.createBatch(batch, anEvent(batch, 'batch.queued', T0))).toEqual({ kind: 'ok' });
-    expect(fates).toEqual([]);
-    expect((await store.listBatches('ann', undefined, 10))?.data.map(({ id }) => id)).toEqual([batch.id]);
-    expect(await store.readBatchEvents(batch.id)).toHaveLength(1);
-  });
-
-  it('that never came to the database is answered as a failure, and nothing is stored', async () => {
-    await openEmpty();
-    const fates: Fate[] = [];
-    const store = await openThroughProxy(() => fates.shift() ?? 'pass');
-    fates.push('cut before');
-    const batch = aBatch();
-    await expect(store.createBatch(batch, anEvent(batch, 'batch.queued', T0))).rejects.toMatchObject({
-      code: expect.stringMatching(/^E[A-Z0-9]+$/),
-    });
-    expect((await store.listBatches('ann', undefined, 10))?.data).toEqual([]);
-  });
-
-  it('is found out also where all connections are lost during commits', async () => {
-    await openEmpty();
-    const fates: Fate[] = [];
-    const store = await openThroughProxy(() => fates.shift() ?? 'pass', { maxConnections: 2 });
-    fates.push('cut after', 'cut after');
-    const batches = [aBatch(), aBatch()];
-    const created = batches.map((batch) => store.createBatch(batch, anEvent(batch, 'batch.queued', T0)));
-    expect(await Promise.all(created)).toEqual([{ kind: 'ok' }, { kind: 'ok' }]);
-    expect(fates).toEqual([]);
-    expect((await store.listBatches('ann', undefined, 10))?.data).toHaveLength(2);
   });
 });
 

@@ -14,21 +14,28 @@ export function createClaimVerbs(db: Database): ClaimVerbs {
   const turns = createOwnerTurns();
   return {
     claimChunks: (query) =>
-      db.transaction(async (sql) => {
-        const round = turns.startRound(await sql.all<OwnerShare>(READ_SHARES));
-        const choice = createChoice(sql, query);
-        const chosen: ChosenChunk[] = [];
-        for (let owner = round.next(); owner !== null && chosen.length < query.limit; owner = round.next()) {
-          const next = await choice.next(owner);
-          if (next === null) {
-            round.drop(owner);
-            continue;
+      db.transaction(
+        async (sql) => {
+          const round = turns.startRound(await sql.all<OwnerShare>(READ_SHARES));
+          const choice = createChoice(sql, query);
+          const chosen: ChosenChunk[] = [];
+          for (
+            let owner = round.next();
+            owner !== null && chosen.length < query.limit;
+            owner = round.next()
+          ) {
+            const next = await choice.next(owner);
+            if (next === null) {
+              round.drop(owner);
+              continue;
+            }
+            round.took(owner);
+            chosen.push(next);
           }
-          round.took(owner);
-          chosen.push(next);
-        }
-        return await hold(sql, query.worker, await keepRunning(sql, chosen));
-      }),
+          return await hold(sql, query.worker, await keepRunning(sql, chosen));
+        },
+        (sql, claims) => releaseChunks(sql, claims.map(toRef)),
+      ),
     releaseChunks: (chunks) => db.transaction((sql) => releaseChunks(sql, chunks)),
     async findStoppedBatches(worker) {
       const rows = await db.all<{ readonly id: string }>(
@@ -125,6 +132,10 @@ async function hold(sql: Sql, worker: string, chosen: readonly ChosenChunk[]): P
     numbers,
   );
   return rows.map(toClaim);
+}
+
+function toRef({ batch, chunk }: ChunkClaim): ChunkRef {
+  return { batchId: batch.id, chunkNumber: chunk.number, epoch: chunk.epoch };
 }
 
 async function releaseChunks(sql: Sql, chunks: readonly ChunkRef[]): Promise<void> {

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
+import { createCommitFates } from './commit-fates.ts';
 import { codeOf, isConnectionLost, isRepeatable, toStorageError } from './errors.ts';
 import { fromPostgresText, toPostgresText } from './text.ts';
 
@@ -37,9 +38,13 @@ export interface Database extends Sql {
   /**
    * Makes `work` one transaction (READ COMMITTED): all of it or, where it rejects, nothing. Made again where PostgreSQL undid it
    * because of others. Where the connection is lost during the commit, asks another one what became of it. Rejects with a
-   * `code` that begins with E where the database cannot be reached.
+   * `code` that begins with E where the database cannot be reached. `giveBack` undoes, in a transaction of its own, what was committed
+   * although this rejected, as soon as that is known; for what nobody else would ever free. It may be called more than once.
    */
-  transaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
+  transaction<T>(
+    work: (sql: Sql) => Promise<T>,
+    giveBack?: (sql: Sql, result: T) => Promise<void>,
+  ): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -52,6 +57,8 @@ export interface DatabaseOptions {
   readonly onLost: (error: Error) => void;
   /** After so long without an answer a connection is taken for lost, milliseconds. Default 40,000: longer than any statement may take. */
   readonly answerTimeoutMs?: number | undefined;
+  /** For so long does a caller wait for what became of its commit, milliseconds. Default 15,000. */
+  readonly maxDoubtMs?: number | undefined;
   /** How the database's views name its connections. Default: `anyllm-batch`. */
   readonly name?: string;
 }
@@ -66,7 +73,6 @@ const IDLE_TIMEOUT_MS = 10_000;
 /** A network that loses packets without a word ends no connection. */
 const ANSWER_TIMEOUT_MS = 40_000;
 const MAX_TRIES = 5;
-/** For so long is another connection asked what became of a commit, milliseconds. */
 const MAX_DOUBT_MS = 15_000;
 
 /** The object ids of PostgreSQL's own types. */
@@ -75,7 +81,8 @@ const TEXT = 25;
 
 /** Opens no connection yet. */
 export function openPool(options: DatabaseOptions): Database {
-  const { url, maxConnections, onLost, name = SERVICE_NAME, answerTimeoutMs = ANSWER_TIMEOUT_MS } = options;
+  const { url, maxConnections, onLost, name = SERVICE_NAME } = options;
+  const { answerTimeoutMs = ANSWER_TIMEOUT_MS, maxDoubtMs = MAX_DOUBT_MS } = options;
   const pool = new pg.Pool({
     connectionString: url,
     max: maxConnections,
@@ -90,6 +97,17 @@ export function openPool(options: DatabaseOptions): Database {
   // The driver hangs its client on the error, with the password.
   pool.on('error', (error) => onLost(Object.assign(new Error(error.message), { code: codeOf(error) })));
 
+  const fates = createCommitFates({
+    ask: async (xid) => {
+      const { rows } = await pool.query<{ status: string | null }>(
+        'select pg_xact_status($1::xid8) as status',
+        [xid],
+      );
+      return rows[0]?.status;
+    },
+    maxMs: maxDoubtMs,
+  });
+
   async function connect(): Promise<pg.PoolClient> {
     const client = await pool.connect();
     // Else an idle moment between two statements would take the process down.
@@ -97,7 +115,10 @@ export function openPool(options: DatabaseOptions): Database {
     return client;
   }
 
-  async function attempt<T>(work: (sql: Sql) => Promise<T>): Promise<T> {
+  async function attempt<T>(
+    work: (sql: Sql) => Promise<T>,
+    giveBack?: (sql: Sql, result: T) => Promise<void>,
+  ): Promise<T> {
     const client = await connect();
     let broken: Error | undefined;
     let sent: { readonly xid: string; readonly result: T } | undefined;
@@ -115,23 +136,34 @@ export function openPool(options: DatabaseOptions): Database {
       client.release(broken);
     }
     // The connection is given back by now, for asking takes one, and all may have been lost during commits.
-    if (!(await wasCommitted(pool, sent.xid))) throw broken;
-    return sent.result;
+    const { xid, result } = sent;
+    const fate = await fates.find(xid);
+    if (fate === 'committed') return result;
+    if (fate === 'unknown' && giveBack !== undefined)
+      fates.undoLate(xid, () => transaction((sql) => giveBack(sql, result)));
+    throw broken;
+  }
+
+  async function transaction<T>(
+    work: (sql: Sql) => Promise<T>,
+    giveBack?: (sql: Sql, result: T) => Promise<void>,
+  ): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      try {
+        return await attempt(work, giveBack);
+      } catch (error) {
+        if (!isRepeatable(error) || tries === MAX_TRIES) throw toStorageError(error);
+        await sleep(Math.random() * 10 * 2 ** tries);
+      }
+    }
   }
 
   return {
     ...statementsOn(pool),
-    async transaction(work) {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await attempt(work);
-        } catch (error) {
-          if (!isRepeatable(error) || tries === MAX_TRIES) throw toStorageError(error);
-          await sleep(Math.random() * 10 * 2 ** tries);
-        }
-      }
+    transaction,
+    async close() {
+      await Promise.all([fates.close(), pool.end()]);
     },
-    close: () => pool.end(),
   };
 }
 
@@ -153,28 +185,6 @@ function statementsOn(client: pg.Pool | pg.PoolClient): Sql {
     run: async (text, ...values) => (await query(text, values)).rowCount ?? 0,
     exec: async (text) => void (await client.query(text)),
   };
-}
-
-/** Asks whether the transaction was committed; rejects where that cannot be found out in time. */
-async function wasCommitted(pool: pg.Pool, xid: string): Promise<boolean> {
-  const until = performance.now() + MAX_DOUBT_MS;
-  for (;;) {
-    try {
-      const { rows } = await pool.query<{ status: string | null }>(
-        'select pg_xact_status($1::xid8) as status',
-        [xid],
-      );
-      const status = rows[0]?.status;
-      if (status === 'committed') return true;
-      if (status === 'aborted') return false;
-    } catch (error) {
-      if (performance.now() > until) throw error;
-    }
-    // Its server process may not have heard yet that the connection is gone.
-    if (performance.now() > until)
-      throw Object.assign(new Error(`the fate of transaction ${xid} is unknown`), { code: 'ECONNRESET' });
-    await sleep(100);
-  }
 }
 
 /** The driver answers several statements by several results. */

@@ -26,22 +26,10 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
           now + MAX_DELIVERY_WAIT_MS,
         );
         return await hold(sql, worker, await choose(sql, now, limit, share));
-      }),
+      }, release),
     settleDelivery: (id, epoch, now, result, trace) =>
       db.transaction((sql) => settle(sql, { id, epoch, now, result, trace })),
-    releaseDeliveries: (deliveries) =>
-      db.transaction(async (sql) => {
-        await sql.run(
-          `
-          update deliveries
-          set worker = null
-          from unnest($1::text[], $2::bigint[]) as given (id, epoch)
-          where deliveries.id = given.id and deliveries.epoch = given.epoch and deliveries.worker is not null
-          `,
-          deliveries.map(({ id }) => id),
-          deliveries.map(({ epoch }) => epoch),
-        );
-      }),
+    releaseDeliveries: (deliveries) => db.transaction((sql) => release(sql, deliveries)),
     purgeEvents: (before) =>
       db.transaction((sql) =>
         sql.run(
@@ -116,6 +104,22 @@ async function hold(sql: Sql, worker: string, seqs: readonly number[]): Promise<
     seqs,
   );
   return rows.map(toDelivery);
+}
+
+async function release(
+  sql: Sql,
+  deliveries: readonly { readonly id: string; readonly epoch: number }[],
+): Promise<void> {
+  await sql.run(
+    `
+    update deliveries
+    set worker = null
+    from unnest($1::text[], $2::bigint[]) as given (id, epoch)
+    where deliveries.id = given.id and deliveries.epoch = given.epoch and deliveries.worker is not null
+    `,
+    deliveries.map(({ id }) => id),
+    deliveries.map(({ epoch }) => epoch),
+  );
 }
 
 interface Settlement {

@@ -2,7 +2,7 @@ import { canTransition } from '../../engine/batches/batch.ts';
 import type { BatchStatus } from '../../engine/batches/batch.ts';
 import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
-import type { BatchStep, Store } from '../../engine/ports.ts';
+import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
 import { newDoneBits } from '../../engine/run/chunk.ts';
 import { readBatch } from './batch-reader.ts';
 import type { Database, Sql } from './database.ts';
@@ -37,22 +37,23 @@ export async function findHeld(sql: Sql, batchId: string, epoch: number): Promis
 export function createStepVerbs(db: Database): StepVerbs {
   return {
     claimBatchStep: createClaimStep(db),
-    releaseBatchStep: (batchId, epoch) =>
-      db.transaction(async (sql) => {
-        const changed = await sql.run(
-          `
-          update batches
-          set step_worker = null
-          where id = $1 and step_epoch = $2 and step_worker is not null
-          `,
-          batchId,
-          epoch,
-        );
-        return changed === 1 ? 'ok' : 'lost';
-      }),
+    releaseBatchStep: (batchId, epoch) => db.transaction((sql) => releaseStep(sql, batchId, epoch)),
     startBatch: (start) => db.transaction((sql) => startBatch(sql, start)),
     failBatch: (fail) => db.transaction((sql) => failBatch(sql, fail)),
   };
+}
+
+async function releaseStep(sql: Sql, batchId: string, epoch: number): Promise<Fenced> {
+  const changed = await sql.run(
+    `
+    update batches
+    set step_worker = null
+    where id = $1 and step_epoch = $2 and step_worker is not null
+    `,
+    batchId,
+    epoch,
+  );
+  return changed === 1 ? 'ok' : 'lost';
 }
 
 // A chunk that is claimed keeps its batch from being finalized: what its worker commits must not be missed.
@@ -77,19 +78,24 @@ interface NextStep {
 function createClaimStep(db: Database): Store['claimBatchStep'] {
   const turns = createOwnerTurns();
   return (worker) =>
-    db.transaction(async (sql): Promise<BatchStep | null> => {
-      const shares = await sql.all<OwnerShare>(READ_SHARES);
-      const round = turns.startRound(shares);
-      for (let owner = round.next(); owner !== null; owner = round.next()) {
-        const next = await sql.get<NextStep>(FIND_NEXT, owner);
-        if (next !== undefined) {
-          round.took(owner);
-          return await hold(sql, worker, next);
+    db.transaction(
+      async (sql): Promise<BatchStep | null> => {
+        const shares = await sql.all<OwnerShare>(READ_SHARES);
+        const round = turns.startRound(shares);
+        for (let owner = round.next(); owner !== null; owner = round.next()) {
+          const next = await sql.get<NextStep>(FIND_NEXT, owner);
+          if (next !== undefined) {
+            round.took(owner);
+            return await hold(sql, worker, next);
+          }
+          round.drop(owner);
         }
-        round.drop(owner);
-      }
-      return null;
-    });
+        return null;
+      },
+      async (sql, step) => {
+        if (step !== null) await releaseStep(sql, step.batch.id, step.epoch);
+      },
+    );
 }
 
 async function hold(sql: Sql, worker: string, next: NextStep): Promise<BatchStep> {

@@ -1,0 +1,65 @@
+/** What became of transactions whose connection was lost during their commit. */
+import { setTimeout as sleep } from 'node:timers/promises';
+
+export type CommitFate = 'committed' | 'aborted' | 'unknown';
+
+/** Between two questions while somebody waits for the answer, and when nobody does any more, milliseconds. */
+const PAUSE_MS = 100;
+const LATE_PAUSE_MS = 1000;
+
+export interface CommitFates {
+  /** Asks again and again for as long as a caller may wait; `unknown` where that was too short. Never rejects. */
+  find(xid: string): Promise<CommitFate>;
+  /** Goes on asking. Where it turns out to be committed, calls `undo`, again and again until it succeeds. */
+  undoLate(xid: string, undo: () => Promise<void>): void;
+  /** Asks no more; resolves when nothing of it is under way. */
+  close(): Promise<void>;
+}
+
+/** `ask` answers what the database says, a null or undefined where it does not know; a caller waits for `maxMs` milliseconds. */
+export function createCommitFates(options: {
+  readonly ask: (xid: string) => Promise<string | null | undefined>;
+  readonly maxMs: number;
+}): CommitFates {
+  const { ask, maxMs } = options;
+  const closing = new AbortController();
+  const undoing = new Set<Promise<void>>();
+
+  async function look(xid: string): Promise<CommitFate> {
+    const status = await ask(xid).catch(() => null);
+    // Its server process may not have heard yet that the connection is gone.
+    return status === 'committed' || status === 'aborted' ? status : 'unknown';
+  }
+
+  async function undoOnceKnown(xid: string, undo: () => Promise<void>): Promise<void> {
+    while (!closing.signal.aborted) {
+      const fate = await look(xid);
+      if (fate === 'aborted') return;
+      try {
+        if (fate === 'committed') return await undo();
+      } catch {
+        // The database went away again.
+      }
+      await sleep(LATE_PAUSE_MS, undefined, { signal: closing.signal }).catch(() => {});
+    }
+  }
+
+  return {
+    async find(xid) {
+      const until = performance.now() + maxMs;
+      for (;;) {
+        const fate = await look(xid);
+        if (fate !== 'unknown' || performance.now() > until) return fate;
+        await sleep(PAUSE_MS);
+      }
+    },
+    undoLate(xid, undo) {
+      const promise = undoOnceKnown(xid, undo).then(() => void undoing.delete(promise));
+      undoing.add(promise);
+    },
+    async close() {
+      closing.abort();
+      await Promise.all(undoing);
+    },
+  };
+}
