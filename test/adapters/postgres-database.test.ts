@@ -157,6 +157,28 @@ describe('a PostgreSQL database', () => {
     await expect(opening).rejects.toMatchObject({ code: 'ECONNREFUSED' });
   });
 
+  it('that takes no writes is not ready, and is used again as soon as one that does is behind its name', async () => {
+    const store = await openEmpty();
+    const [database] = await postgres.query<{ name: string }>('select current_database() as name');
+    const beReadOnly = async (setting: 'on' | 'off') =>
+      await postgres.query(
+        `alter database "${database?.name}" set default_transaction_read_only = ${setting}`,
+      );
+    onTestFinished(async () => void (await beReadOnly('off')));
+    await beReadOnly('on');
+    await postgres.query(
+      "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'anyllm-batch'",
+    );
+    await expect
+      .poll(() => createBatch(store).catch((error: unknown) => error))
+      .toMatchObject({ code: 'EPG25006' });
+    await expect(store.ping()).rejects.toMatchObject({ code: 'EPG25006' });
+    await expect(createBatch(store)).rejects.toMatchObject({ code: 'EPG25006' });
+    await beReadOnly('off');
+    await createBatch(store);
+    await store.ping();
+  });
+
   it('that ends connections is reached by new ones', async () => {
     const store = await openEmpty();
     await createBatch(store);

@@ -1,7 +1,7 @@
 /** What errors of PostgreSQL, and of the connection to it, mean. */
 
-/** Classes of SQLSTATE: connection lost or refused, resources, operator intervention, system error. */
-const UNAVAILABLE = /^(08|53|57|58)/;
+/** SQLSTATE by class: connection lost or refused, resources, operator intervention, system error; and a server that takes no writes. */
+const UNAVAILABLE = /^(08|53|57|58|25006)/;
 const DISK_FULL = '53100';
 /** Serialization failure, deadlock: the same transaction may well succeed when it is made again. */
 const REPEATABLE = new Set(['40001', '40P01']);
@@ -14,11 +14,14 @@ export function isRepeatable(error: unknown): boolean {
   return REPEATABLE.has(codeOf(error));
 }
 
-/** True where the connection is gone, so that it is not known what became of what was sent last. */
+/**
+ * True where the connection is gone, so that it is not known what became of what was sent last, or of no use any more: its server
+ * takes no writes, as one that others have taken the place of, and a new connection may lead to these.
+ */
 export function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
-  return /^(08|57P|25P0[34])/.test(code) || /^E[A-Z]+$/.test(code) || LOST_IN_WORDS.test(error.message);
+  return /^(08|57P|25P0[34]|25006)/.test(code) || /^E[A-Z]+$/.test(code) || LOST_IN_WORDS.test(error.message);
 }
 
 /**
