@@ -66,9 +66,12 @@ export class BlobMissingError extends Error {
 /** The codes of a disk without space, and of a database on one. */
 const FULL = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL']);
 
+/** Codes of a system that fails; not Node's own (ERR_…), which are faults of this program. */
+const FAILING = /^(E(AI_)?[A-Z0-9]+|SQLITE_\w+)$/;
+
 /**
  * What failing storage means to a client: a full disk is `out_of_space`, another failure of the system (an error
- * with a code such as EIO or SQLITE_BUSY) or a missing blob `unavailable`. Any other error passes unchanged.
+ * with a code such as EIO, EAI_AGAIN or SQLITE_BUSY) or a missing blob `unavailable`. Any other error passes unchanged.
  */
 export function storageError(cause: unknown): unknown {
   if (cause instanceof EngineError || !(cause instanceof Error)) return cause;
@@ -76,7 +79,7 @@ export function storageError(cause: unknown): unknown {
   if (FULL.has(code)) {
     return new EngineError('out_of_space', 'The server has no space left to store this.', { cause });
   }
-  if (!/^(E[A-Z0-9]+|SQLITE_\w+)$/.test(code) && !(cause instanceof BlobMissingError)) return cause;
+  if (!FAILING.test(code) && !(cause instanceof BlobMissingError)) return cause;
   return new EngineError('unavailable', 'The server could not store or read its data. Try again later.', {
     cause,
   });

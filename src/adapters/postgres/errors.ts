@@ -6,6 +6,8 @@ const DISK_FULL = '53100';
 /** Serialization failure, deadlock: the same transaction may well succeed when it is made again. */
 const REPEATABLE = new Set(['40001', '40P01']);
 
+/** Codes of the system: of connections, and of names that cannot be looked up (EAI_AGAIN). Node's own (ERR_…) are faults of this program. */
+const SYSTEM = /^E(AI_)?[A-Z]+$/;
 /** Errors of the driver that have no code. */
 const LOST_IN_WORDS = /^Connection terminated|^Query read timeout|^Client .* is not queryable/;
 
@@ -21,7 +23,7 @@ export function isRepeatable(error: unknown): boolean {
 export function isConnectionLost(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = codeOf(error);
-  return /^(08|57P|25P0[34]|25006)/.test(code) || /^E[A-Z]+$/.test(code) || LOST_IN_WORDS.test(error.message);
+  return /^(08|57P|25P0[34]|25006)/.test(code) || SYSTEM.test(code) || LOST_IN_WORDS.test(error.message);
 }
 
 /**
@@ -33,7 +35,7 @@ export function toStorageError(error: unknown): unknown {
   const code = codeOf(error);
   if (code === DISK_FULL) return withCode(error, 'ENOSPC');
   if (UNAVAILABLE.test(code) || isRepeatable(error)) return withCode(error, `EPG${code}`);
-  if (isConnectionLost(error) && !/^E[A-Z]+$/.test(code)) return withCode(error, 'ECONNRESET');
+  if (isConnectionLost(error) && !SYSTEM.test(code)) return withCode(error, 'ECONNRESET');
   if (/timeout exceeded when trying to connect/.test(error.message)) return withCode(error, 'ETIMEDOUT');
   return error;
 }
