@@ -90,10 +90,10 @@ async function hold(sql: Sql, worker: string, seqs: readonly number[]): Promise<
     worker,
     seqs,
   );
-  const rows = await sql.all<DeliveryRow>(
+  const rows = await sql.all<DeliveryRow & { readonly seq: number }>(
     `
     select
-      d.id, d.url, d.origin, d.attempts, d.epoch, w.id as endpoint_id,
+      d.seq, d.id, d.url, d.origin, d.attempts, d.epoch, w.id as endpoint_id,
       e.id as event_id, e.owner, e.batch_id, e.format, e.type, e.created_at
     from unnest($1::bigint[]) with ordinality as chosen (seq, place)
       join deliveries d on d.seq = chosen.seq
@@ -103,7 +103,18 @@ async function hold(sql: Sql, worker: string, seqs: readonly number[]): Promise<
     `,
     seqs,
   );
-  return rows.map(toDelivery);
+  const orphans = rows.filter(isOrphan);
+  if (orphans.length > 0) {
+    // As their endpoint would have done; none of them may keep the others from being delivered.
+    const gone = orphans.map(({ seq }) => seq);
+    await sql.run('delete from deliveries where seq = any ($1::bigint[])', gone);
+  }
+  return rows.filter((row) => !isOrphan(row)).map(toDelivery);
+}
+
+/** True where its endpoint is gone. */
+function isOrphan({ origin, endpoint_id }: DeliveryRow): boolean {
+  return origin === 'endpoint' && endpoint_id === null;
 }
 
 async function release(
@@ -130,14 +141,28 @@ interface Settlement {
   readonly trace: AttemptTrace | undefined;
 }
 
+interface JudgedEndpoint {
+  readonly seq: number;
+  readonly failing_since: number | null;
+}
+
 async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): Promise<Fenced> {
-  const settled = await sql.get<{ readonly endpoint: number | null }>(
+  // Before its delivery, as whoever removes or disables it locks them. Events of its owner do not wait for this lock.
+  const endpoint = await sql.get<JudgedEndpoint>(
+    `
+    select seq, failing_since
+    from webhook_endpoints
+    where seq = (select endpoint from deliveries where id = $1)
+    for no key update
+    `,
+    id,
+  );
+  const settled = await sql.run(
     `
     update deliveries
     set state = $1, next_at = coalesce($2, next_at), attempts = attempts + 1, last_attempt_at = $3,
       last_status_code = $4, last_duration_ms = $5, last_response = $6, last_error = $7, worker = null
     where id = $8 and epoch = $9 and worker is not null
-    returning endpoint
     `,
     result.kind === 'retry' ? 'pending' : result.kind,
     result.kind === 'retry' ? result.at : null,
@@ -149,21 +174,21 @@ async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): 
     id,
     epoch,
   );
-  if (settled === undefined) return 'lost';
-  if (settled.endpoint !== null) await judge(sql, settled.endpoint, result, now);
+  if (settled === 0) return 'lost';
+  if (endpoint !== undefined) await judge(sql, endpoint, result, now);
   return 'ok';
 }
 
 /** Notes how an endpoint does after an attempt, and disables it where it is to be. */
-async function judge(sql: Sql, endpoint: number, result: DeliveryResult, now: number): Promise<void> {
-  const row = await sql.get<{ readonly failing_since: number | null }>(
-    'select failing_since from webhook_endpoints where seq = $1 for update',
-    endpoint,
-  );
-  if (row === undefined) return;
-  const { failingSince, disabledReason } = judgeEndpoint(row.failing_since, result, now);
-  if (failingSince !== row.failing_since) {
-    await sql.run('update webhook_endpoints set failing_since = $1 where seq = $2', failingSince, endpoint);
+async function judge(
+  sql: Sql,
+  { seq, failing_since: before }: JudgedEndpoint,
+  result: DeliveryResult,
+  now: number,
+): Promise<void> {
+  const { failingSince, disabledReason } = judgeEndpoint(before, result, now);
+  if (failingSince !== before) {
+    await sql.run('update webhook_endpoints set failing_since = $1 where seq = $2', failingSince, seq);
   }
-  if (disabledReason !== null) await disableEndpoint(sql, endpoint, disabledReason, now);
+  if (disabledReason !== null) await disableEndpoint(sql, seq, disabledReason, now);
 }

@@ -9,6 +9,8 @@ export async function disableEndpoint(
   reason: DisabledReason,
   now: number,
 ): Promise<void> {
+  // Not beside an event that is being inserted: its delivery must be seen.
+  await sql.get('select from webhook_endpoints where seq = $1 for update', endpoint);
   await sql.run(
     `
     update webhook_endpoints

@@ -25,12 +25,14 @@ export async function insertEvent(sql: Sql, { event, targets }: NewEvent): Promi
   for (const { url, origin } of targets) {
     await insertDelivery(sql, { event: seq, url, origin, endpoint: null, at: createdAt });
   }
+  // Shared: none is removed, disabled or given another URL before its delivery can be seen, which must follow it then.
   const endpoints = await sql.all<{ readonly seq: number; readonly url: string }>(
     `
     select seq, url
     from webhook_endpoints
     where owner = $1 and status = 'enabled' and event_types::jsonb ? $2
     order by seq
+    for key share
     `,
     owner,
     type,
