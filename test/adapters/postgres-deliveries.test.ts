@@ -107,4 +107,45 @@ describe('a claim of deliveries', () => {
     expect(claimed.map(({ event }) => event.batchId)).toEqual([batchId]);
     expect(await pending()).toHaveLength(1);
   });
+
+  it('is not kept from those of others by any number of one receiver', async () => {
+    const store = await openEmpty();
+    const batch = aBatch();
+    const first = anEvent(batch, 'batch.queued', T0, ['https://si_lent.example/0']);
+    await store.createBatch(batch, first);
+    await postgres.query(`
+      insert into deliveries (id, event, url, origin, created_at, next_at)
+      select 'dlv_' || n, event, 'https://si_lent.example/' || n % 50 || '?token=' || n, origin, created_at, next_at
+      from deliveries, generate_series(1, 6000) n
+    `);
+    const others = [
+      'https://si_lent.example.org',
+      'https://si-lent.example/?1',
+      'https://si_lent.example:8443/',
+    ];
+    for (const url of others) {
+      const other = aBatch();
+      await store.createBatch(other, anEvent(other, 'batch.queued', T0 + 1, [url]));
+    }
+    const claimed = await store.claimDeliveries('w', T0 + 1, 64, { perReceiver: 2, held: [] });
+    expect(claimed.map(({ target }) => target.url)).toEqual([
+      'https://si_lent.example/0',
+      'https://si_lent.example/1?token=1',
+      ...others,
+    ]);
+    const full = { perReceiver: 2, held: claimed.map(({ target }) => target.url) };
+    expect(await store.claimDeliveries('w', T0 + 1, 64, full)).toEqual([]);
+  });
+
+  it('beside that of another process takes others, as many as there are', async () => {
+    const store = await openEmpty();
+    const batch = aBatch();
+    const urls = Array.from({ length: 4 }, (_, n) => `https://a.example/${n}`);
+    await store.createBatch(batch, anEvent(batch, 'batch.queued', T0, urls));
+    await elsewhere(async (sql) => {
+      await sql.run(`update deliveries set worker = 'other' where url like '%/0' or url like '%/2'`);
+      const claimed = await store.claimDeliveries('w', T0, 2, { perReceiver: 2, held: [] });
+      expect(claimed.map(({ target }) => target.url)).toEqual([urls[1], urls[3]]);
+    });
+  });
 });

@@ -1,12 +1,7 @@
 import type { AttemptTrace, DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
-import { createShareOut } from '../../engine/webhooks/delivery-share.ts';
-import type { DeliveryShare } from '../../engine/webhooks/delivery-share.ts';
-import { MAX_DELIVERY_WAIT_MS } from '../../engine/webhooks/event.ts';
-import type { Delivery } from '../../engine/webhooks/event.ts';
 import { judgeEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
-import { toDelivery } from '../sql/delivery-rows.ts';
-import type { DeliveryRow } from '../sql/delivery-rows.ts';
 import type { Database, Sql } from './database.ts';
+import { claimDeliveries } from './delivery-claim.ts';
 import { disableEndpoint } from './endpoint-status.ts';
 
 export type DeliveryVerbs = Pick<
@@ -18,15 +13,7 @@ export type DeliveryVerbs = Pick<
 export function createDeliveryVerbs(db: Database): DeliveryVerbs {
   return {
     claimDeliveries: (worker, now, limit, share) =>
-      db.transaction(async (sql) => {
-        // Nothing is put off for so long: the clock was set back since.
-        await sql.run(
-          `update deliveries set next_at = $1 where state = 'pending' and next_at > $2`,
-          now,
-          now + MAX_DELIVERY_WAIT_MS,
-        );
-        return await hold(sql, worker, await choose(sql, now, limit, share));
-      }, release),
+      db.transaction((sql) => claimDeliveries(sql, { worker, now, limit, share }), release),
     settleDelivery: (id, epoch, now, result, trace) =>
       db.transaction((sql) => settle(sql, { id, epoch, now, result, trace })),
     releaseDeliveries: (deliveries) => db.transaction((sql) => release(sql, deliveries)),
@@ -42,79 +29,6 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
         ),
       ),
   };
-}
-
-/** Due deliveries are looked at so many at a time, and never more than some pages of them for one claim. */
-const PAGE = 200;
-const MAX_PAGES = 25;
-
-/** Reads no further than it must: those of a receiver that never answers may be many. */
-async function choose(
-  sql: Sql,
-  now: number,
-  limit: number,
-  share: DeliveryShare | undefined,
-): Promise<number[]> {
-  const fits = share === undefined ? () => true : createShareOut(share);
-  const chosen: number[] = [];
-  let after = { next_at: -1, seq: -1 };
-  for (let page = 0; page < MAX_PAGES; page++) {
-    const due = await sql.all<{ readonly seq: number; readonly url: string; readonly next_at: number }>(
-      `
-      select seq, url, next_at
-      from deliveries
-      where state = 'pending' and worker is null and next_at <= $1 and (next_at, seq) > ($2, $3)
-      order by next_at, seq
-      limit $4
-      for update skip locked
-      `,
-      now,
-      after.next_at,
-      after.seq,
-      PAGE,
-    );
-    for (const { seq, url } of due) {
-      if (chosen.length === limit) return chosen;
-      if (fits(url)) chosen.push(seq);
-    }
-    after = due.at(-1) ?? after;
-    if (due.length < PAGE) break;
-  }
-  return chosen;
-}
-
-async function hold(sql: Sql, worker: string, seqs: readonly number[]): Promise<Delivery[]> {
-  if (seqs.length === 0) return [];
-  await sql.run(
-    'update deliveries set worker = $1, epoch = epoch + 1 where seq = any ($2::bigint[])',
-    worker,
-    seqs,
-  );
-  const rows = await sql.all<DeliveryRow & { readonly seq: number }>(
-    `
-    select
-      d.seq, d.id, d.url, d.origin, d.attempts, d.epoch, w.id as endpoint_id,
-      e.id as event_id, e.owner, e.batch_id, e.format, e.type, e.created_at
-    from unnest($1::bigint[]) with ordinality as chosen (seq, place)
-      join deliveries d on d.seq = chosen.seq
-      join events e on e.seq = d.event
-      left join webhook_endpoints w on w.seq = d.endpoint
-    order by chosen.place
-    `,
-    seqs,
-  );
-  const orphans = rows.filter(isOrphan);
-  if (orphans.length > 0) {
-    // As their endpoint would have done; none of them may keep the others from being delivered.
-    const gone = orphans.map(({ seq }) => seq);
-    await sql.run('delete from deliveries where seq = any ($1::bigint[])', gone);
-  }
-  return rows.filter((row) => !isOrphan(row)).map(toDelivery);
-}
-
-/** True where its endpoint is gone. */
-function isOrphan({ origin, endpoint_id }: DeliveryRow): boolean {
-  return origin === 'endpoint' && endpoint_id === null;
 }
 
 async function release(

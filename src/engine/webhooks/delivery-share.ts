@@ -21,13 +21,18 @@ export function createShareOut({ perReceiver, held }: DeliveryShare): (url: stri
 }
 
 /**
- * A URL → its origin (the text itself where it is no URL). Paths and queries often differ from batch to batch, so what
- * stands before them is parsed once for each way in which it is written.
+ * How a URL writes its receiver: what stands before path and query, which often differ from batch to batch. The text itself where it
+ * is no URL. Several such texts may mean one receiver.
  */
+export function receiverText(url: string): string {
+  return /^[^:]*:\/\/[^/\\?#]*/.exec(url)?.[0] ?? url;
+}
+
+/** A URL → its origin (the text itself where it is no URL), parsed once for each way in which it is written. */
 function createReceivers(): (url: string) => string {
   const receivers = new Map<string, string>();
   return (url) => {
-    const written = /^[^:]*:\/\/[^/?#]*/.exec(url)?.[0] ?? url;
+    const written = receiverText(url);
     let receiver = receivers.get(written);
     if (receiver === undefined) receivers.set(written, (receiver = URL.parse(written)?.origin ?? written));
     return receiver;
