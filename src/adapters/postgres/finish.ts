@@ -1,6 +1,6 @@
 import { checkEnd } from '../../engine/batches/batch.ts';
 import type { Fenced, Store } from '../../engine/ports.ts';
-import { sumChunks } from './batch-reader.ts';
+import { readBatch } from './batch-reader.ts';
 import type { Database, Sql } from './database.ts';
 import { insertEvent } from './events.ts';
 import { insertFile } from './files.ts';
@@ -30,7 +30,7 @@ async function finishBatch(sql: Sql, finish: Finish): Promise<Fenced> {
 
 async function setFinished(sql: Sql, seq: number, finish: Finish): Promise<void> {
   const { now, status, counts, unfinished = 0, outputFile, errorFile } = finish;
-  const sums = await sumChunks(sql, seq);
+  const { usage } = await readBatch(sql, seq);
   await sql.run(
     `
     update batches
@@ -51,11 +51,11 @@ async function setFinished(sql: Sql, seq: number, finish: Finish): Promise<void>
     counts.completed,
     counts.failed,
     unfinished,
-    sums.input_tokens,
-    sums.cached_tokens,
-    sums.output_tokens,
-    sums.reasoning_tokens,
-    sums.total_tokens,
+    usage.inputTokens,
+    usage.cachedTokens,
+    usage.outputTokens,
+    usage.reasoningTokens,
+    usage.totalTokens,
     seq,
   );
 }
