@@ -50,13 +50,21 @@ function announce(config: Config, service: Service, log: Logger): void {
   log.warn({ host: config.HOST }, `there are no keys: requests need none, and ${reach}`);
 }
 
-/** The first signal stops gracefully, a second one at once. */
-function stopOnSignals(service: Service, { logger, exit }: Log): void {
+/**
+ * The first signal stops gracefully, a second one at once. Until the service is there, which the answer is told, the first one ends the
+ * process: nothing was promised yet, and what a start waits for (migrations, a lock, a store) may take long.
+ */
+function stopOnSignals({ logger, exit }: Log): (service: Service) => void {
+  let service: Service | null = null;
   let stopping = false;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       if (stopping) return exit(1);
       stopping = true;
+      if (service === null) {
+        logger.info({ signal }, 'stopped before it was ready');
+        return exit(0);
+      }
       logger.info({ signal }, 'stopping');
       service.stop().then(
         () => {
@@ -73,6 +81,7 @@ function stopOnSignals(service: Service, { logger, exit }: Log): void {
       );
     });
   }
+  return (started) => void (service = started);
 }
 
 async function serve(config: Config): Promise<void> {
@@ -82,10 +91,11 @@ async function serve(config: Config): Promise<void> {
     log.logger.fatal({ err: error }, 'unexpected error');
     log.exit(1);
   });
+  const setReady = stopOnSignals(log);
   try {
     const service = await startService(config, log.logger);
+    setReady(service);
     announce(config, service, log.logger);
-    stopOnSignals(service, log);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     log.logger.fatal({ err: error }, `cannot start: ${reason}`);

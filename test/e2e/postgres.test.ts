@@ -97,6 +97,21 @@ describe('a service with DATABASE_URL', () => {
     expect(await refusal({ DATA_DIR: ofPostgres })).toMatch(/^1 .*belong to a PostgreSQL database/s);
   });
 
+  it.each(['SIGTERM', 'SIGINT'] as const)('ends on %s while its start waits for others', async (signal) => {
+    // As another process holds it that brings the database up to date.
+    const lock = 4_717_253_001;
+    await postgres.query(`select pg_advisory_lock(${lock})`);
+    onTestFinished(async () => void (await postgres.query(`select pg_advisory_unlock(${lock})`)));
+    const env = { PORT: '0', DATA_DIR: await temporaryFolder(), DATABASE_URL: postgres.url };
+    const service = startNode(['src/main.ts'], { cwd: ROOT, env });
+    const waiting = "select from pg_locks where locktype = 'advisory' and not granted";
+    await expect.poll(() => postgres.query(waiting), { timeout: 15_000 }).toHaveLength(1);
+    service.kill(signal);
+    const { code, stdout } = await service.ended;
+    expect([code, stdout]).toEqual([0, expect.stringContaining('stopped before it was ready')]);
+    expect(stdout.trimEnd().split('\n')).toHaveLength(1);
+  });
+
   it('does not start without the database, and says why without its password', async () => {
     const env = {
       PORT: '0',
