@@ -182,7 +182,11 @@ async function bindOwnFiles(
       `The files of the database in ${folder.path} are not in ${there}: ${whereInstead(known, place, note.path)}`,
     );
   }
-  if (known !== place) await note.write(place);
+  if (known === place) return;
+  await note.write(place).catch((error: unknown) => {
+    // Without a note the next start finds out anew: a full disk must not prevent one that could free some of it.
+    if (known !== null) throw error;
+  });
 }
 
 function whereInstead(known: string | null, place: string, notePath: string): string {

@@ -1,5 +1,5 @@
 /** Whether settings and what lies where they point belong together. */
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { pino } from 'pino';
@@ -56,6 +56,15 @@ describe('the files of a data folder', () => {
     await forgetPlace(DATA_DIR);
     expect(await readFiles({ DATA_DIR })).toEqual(['one']);
     expect(await readFile(join(DATA_DIR, 'files-place'), 'utf8')).toBe('a data folder\n');
+  });
+
+  it('are there also where nothing can be noted', async () => {
+    const DATA_DIR = await temporaryFolder();
+    await addFile({ DATA_DIR }, 'one');
+    await forgetPlace(DATA_DIR);
+    // What the note is first written to.
+    await mkdir(join(DATA_DIR, 'files-place.new'));
+    expect(await readFiles({ DATA_DIR })).toEqual(['one']);
   });
 });
 
@@ -116,6 +125,12 @@ describeOnS3('the files of a data folder', (s3) => {
     for (const settings of [inFolder, env, anotherBucket(), inFolder, env]) await open(settings);
     await addFile(env, 'one');
     await expect(open(inFolder)).rejects.toThrow('are not in that folder');
+  });
+
+  it('are not put elsewhere where that cannot be noted', async () => {
+    await open(env);
+    await mkdir(join(env.DATA_DIR, 'files-place.new'));
+    await expect(open(inFolder)).rejects.toThrow('EISDIR');
   });
 
   it('are where the note says that they were copied to', async () => {
