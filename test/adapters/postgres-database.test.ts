@@ -54,30 +54,6 @@ describe('a PostgreSQL database', () => {
     expect(new Set(rows.map(({ name }) => name)).size).toBe(rows.length);
   });
 
-  it('that was away for longer than leases last costs no worker what it holds, if it comes back', async () => {
-    const [a, b] = [await openEmpty(), await openAt(postgres.url)];
-    await a.renewLease('a');
-    await b.renewLease('b');
-    await startBatch(a, {}, chunksOf(1));
-    await claim(b, { worker: 'b' });
-    const holder = async () =>
-      (await postgres.query<{ worker: string | null }>('select worker from chunks'))[0]?.worker;
-    const beAway = () => postgres.query("update workers set alive_until = now() - interval '1 second'");
-    const look = async () => {
-      await a.renewLease('a');
-      await a.releaseDeadLeases(T0);
-      return await holder();
-    };
-    await beAway();
-    // The first one that is back leaves the others the time until it looks next.
-    expect(await look()).toBe('b');
-    await b.renewLease('b');
-    expect(await look()).toBe('b');
-    await beAway();
-    expect(await look()).toBe('b');
-    expect(await look()).toBeNull();
-  });
-
   it('that vanishes without a word holds nobody for ever, and is used again once it is back', async () => {
     await openEmpty();
     let isAway = false;
@@ -197,16 +173,6 @@ describe('a PostgreSQL database', () => {
 });
 
 describe('several processes over one database', () => {
-  it('tell a worker whose lease another one has ended that it holds nothing any more', async () => {
-    const [one, two] = [await openEmpty(), await openAt(postgres.url)];
-    await one.renewLease('one');
-    await postgres.query("update workers set alive_until = now() - interval '1 second'");
-    await two.renewLease('two');
-    await two.releaseDeadLeases(T0);
-    expect((await one.renewLease('one')).isNew).toBe(true);
-    expect((await two.renewLease('two')).isNew).toBe(false);
-  });
-
   it('never claim a chunk twice, nor lose one', async () => {
     const first = await openEmpty();
     const others = await Promise.all([openAt(postgres.url), openAt(postgres.url)]);

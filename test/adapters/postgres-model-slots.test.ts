@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Store } from '../../src/engine/ports.ts';
 import type { ModelDemand, ModelSlots } from '../../src/engine/run/model-share.ts';
+import { passTime } from '../helpers/pass-time.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import { T0 } from '../helpers/store-fixtures.ts';
 
@@ -82,6 +83,7 @@ describe('the slots of a model', () => {
     await store.renewLease('a', []);
     expect(await slotsOf(store, 'b', demand(10), demand(0, 4, 'n'))).toMatchObject([{}, { slots: 4 }]);
     await die('b');
+    passTime()(10_000);
     await store.releaseDeadLeases(T0);
     expect(await postgres.query('select from model_slots')).toEqual([]);
   });

@@ -6,23 +6,30 @@ export type LeaseVerbs = Pick<Store, 'renewLease' | 'releaseDeadLeases' | 'takeT
 
 /** A worker that was not heard of for so long is dead. By the database's clock: those of the nodes may differ. */
 const LEASE_MS = 30_000;
+/** What was away for everybody has all leases lapse: so long have the others to renew theirs before they are taken for dead. */
+const GRACE_MS = 10_000;
 
 /** Which workers are alive, and what the dead ones held. */
 export function createLeaseVerbs(db: Database): LeaseVerbs {
-  /** A worker whose own lease had lapsed was kept from the database, and so may all others have been, which are about to renew theirs. */
-  let hadLapsed = false;
+  /**
+   * A worker whose own lease had lapsed was kept from the database, and so may all others have been. One that starts cannot know.
+   * On the monotonic clock: renewals may follow each other closely.
+   */
+  let graceUntil = -Infinity;
   return {
     async renewLease(worker, demands = []) {
       const { before, slots } = await db.transaction(async (sql) => ({
         before: await renewLease(sql, worker),
         slots: await shareModels(sql, worker, demands),
       }));
-      hadLapsed = before === 'lapsed';
+      if (before !== 'valid') graceUntil = performance.now() + GRACE_MS;
       return { validMs: LEASE_MS, isNew: before === 'none', slots };
     },
-    async releaseDeadLeases() {
-      if (!hadLapsed) await db.transaction(releaseDeadLeases);
-    },
+    releaseDeadLeases: () =>
+      db.transaction(async (sql) => {
+        if (performance.now() >= graceUntil) await sql.run('delete from workers where alive_until < now()');
+        await releaseUnowned(sql);
+      }),
     takeTurn: (task, everyMs) =>
       db.transaction(async (sql) => {
         const taken = await sql.run(
@@ -58,8 +65,7 @@ async function renewLease(sql: Sql, worker: string): Promise<'none' | 'lapsed' |
 }
 
 /** A worker without a row is dead as well: it has one from before its first claim on. */
-async function releaseDeadLeases(sql: Sql): Promise<void> {
-  await sql.run('delete from workers where alive_until < now()');
+async function releaseUnowned(sql: Sql): Promise<void> {
   await sql.run(`
     update batches
     set step_worker = null, step_epoch = step_epoch + 1

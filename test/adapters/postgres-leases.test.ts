@@ -1,0 +1,90 @@
+/** Who takes whom for dead. */
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
+import type { Store } from '../../src/engine/ports.ts';
+import { passTime } from '../helpers/pass-time.ts';
+import { usePostgres } from '../helpers/postgres.ts';
+import { chunksOf, claim, startBatch, T0 } from '../helpers/store-fixtures.ts';
+
+const postgres = usePostgres();
+
+/** Stores of two processes over one empty database. */
+async function openTwo(): Promise<[Store, Store]> {
+  const one = await postgres.openStore();
+  onTestFinished(() => one.close());
+  const two = await openPostgresStore({ url: postgres.url, maxConnections: 4, onLost() {} });
+  onTestFinished(() => two.close());
+  return [one, two];
+}
+
+async function letLeasesLapse(): Promise<void> {
+  await postgres.query("update workers set alive_until = now() - interval '1 second'");
+}
+
+describe('a PostgreSQL database', () => {
+  it('that was away for longer than leases last costs no worker what it holds, if it comes back', async () => {
+    const [a, b] = await openTwo();
+    await a.renewLease('a');
+    await b.renewLease('b');
+    await startBatch(a, {}, chunksOf(1));
+    await claim(b, { worker: 'b' });
+    const holder = async () =>
+      (await postgres.query<{ worker: string | null }>('select worker from chunks'))[0]?.worker;
+    const look = async () => {
+      await a.renewLease('a');
+      await a.releaseDeadLeases(T0);
+      return await holder();
+    };
+    const pass = passTime();
+    pass(10_000);
+    await letLeasesLapse();
+    // The first one that is back leaves the others some time, however often it looks.
+    expect(await look()).toBe('b');
+    pass(9000);
+    expect(await look()).toBe('b');
+    await b.renewLease('b');
+    pass(1000);
+    expect(await look()).toBe('b');
+    await letLeasesLapse();
+    expect(await look()).toBe('b');
+    pass(10_000);
+    expect(await look()).toBeNull();
+  });
+
+  it('that was away is no death of others for a worker that starts when it is back', async () => {
+    const [a, b] = await openTwo();
+    await b.renewLease('b');
+    await startBatch(a, {}, chunksOf(2));
+    await claim(b, { worker: 'b', limit: 1 });
+    // Whoever has no lease at all is not about to renew it.
+    await claim(b, { worker: 'gone', limit: 1 });
+    await letLeasesLapse();
+    const pass = passTime();
+    const look = async () => {
+      await a.renewLease('a');
+      await a.releaseDeadLeases(T0);
+      const held = await postgres.query<{ worker: string }>(
+        "select worker from chunks where state = 'claimed'",
+      );
+      return held.map(({ worker }) => worker);
+    };
+    expect(await look()).toEqual(['b']);
+    pass(9000);
+    expect(await look()).toEqual(['b']);
+    pass(1000);
+    expect(await look()).toEqual([]);
+  });
+});
+
+describe('several processes over one database', () => {
+  it('tell a worker whose lease another one has ended that it holds nothing any more', async () => {
+    const [one, two] = await openTwo();
+    await one.renewLease('one');
+    await letLeasesLapse();
+    await two.renewLease('two');
+    passTime()(10_000);
+    await two.releaseDeadLeases(T0);
+    expect((await one.renewLease('one')).isNew).toBe(true);
+    expect((await two.renewLease('two')).isNew).toBe(false);
+  });
+});
