@@ -11,7 +11,10 @@ const RETRY_MS = 1000;
 const SLOTS_MS = 1000;
 
 export interface Lease {
-  /** Makes it, before anything is claimed, and keeps it up from then on. Rejects where it cannot be made. */
+  /**
+   * Makes it, before anything is claimed, and keeps it up from then on; takes over what is free by then. Rejects where it cannot
+   * be made.
+   */
   start(): Promise<void>;
   /**
    * False where it is so old that others may have what this worker holds: the process was frozen, or the store is away. Counted from
@@ -37,6 +40,7 @@ export function createLease(options: {
   let validUntil = -Infinity;
   let cancel = (): void => {};
   let renewing: Promise<void> = Promise.resolve();
+  let releasing: Promise<void> | null = null;
   let stopped = false;
 
   /** Answers when to do so again, milliseconds. */
@@ -48,8 +52,18 @@ export function createLease(options: {
     validUntil = leaseEnd(sentAt, lease.validMs);
     const soon = limits.grant(lease, demands, sentAt);
     if (isLost) onLost();
-    await ctx.store.releaseDeadLeases(ctx.clock.now());
     return soon ? SLOTS_MS : RENEW_MS;
+  }
+
+  /** Beside the renewals, which must not wait for it: it waits for whatever others have locked. Never two at a time; never rejects. */
+  async function release(): Promise<void> {
+    releasing ??= ctx.store
+      .releaseDeadLeases(ctx.clock.now())
+      .catch((error: unknown) => ctx.log.error({ err: error }, 'what dead workers held cannot be released'))
+      .then(() => {
+        releasing = null;
+      });
+    await releasing;
   }
 
   async function leaveSlots(): Promise<void> {
@@ -66,8 +80,8 @@ export function createLease(options: {
     cancel = ctx.clock.after(ms, () => {
       renewing = renew().then(
         (ms) => {
-          onReleased();
           renewAfter(ms);
+          void release().then(onReleased);
         },
         (error: unknown) => {
           ctx.log.error({ err: error }, 'the lease of this worker cannot be renewed');
@@ -80,6 +94,7 @@ export function createLease(options: {
   return {
     async start() {
       renewAfter(await renew());
+      await release();
     },
     isValid: () => ctx.clock.monotonic() < validUntil,
     async stop() {
@@ -87,6 +102,7 @@ export function createLease(options: {
       cancel();
       await renewing;
       if (limits.any) await leaveSlots();
+      await releasing;
     },
   };
 }

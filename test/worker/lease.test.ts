@@ -11,7 +11,11 @@ import { createTestEngine } from '../helpers/test-engine.ts';
 function setUp(modelConcurrency: ReadonlyMap<string, number> = new Map()) {
   const storage = createMemoryStorage();
   const calls: string[] = [];
-  const state = { fails: false, lease: { validMs: 30_000, isNew: false, slots: [] } as WorkerLease };
+  const state = {
+    fails: false,
+    lease: { validMs: 30_000, isNew: false, slots: [] } as WorkerLease,
+    release: async () => {},
+  };
   const asked: (readonly ModelDemand[])[] = [];
   const store = {
     ...storage.store,
@@ -23,6 +27,7 @@ function setUp(modelConcurrency: ReadonlyMap<string, number> = new Map()) {
     },
     async releaseDeadLeases() {
       calls.push('release');
+      await state.release();
     },
   };
   const clock = createFakeClock();
@@ -66,6 +71,39 @@ describe('the lease of a worker', () => {
     clock.advance(1000);
     await vi.waitFor(() => expect(onReleased).toHaveBeenCalledTimes(1));
     expect(calls.filter((call) => call === 'release')).toHaveLength(2);
+  });
+
+  it('is renewed while what dead workers held waits to be released, which is asked for once at a time', async () => {
+    const { lease, clock, calls, state, onReleased } = setUp();
+    await lease.start();
+    let end = (): void => {};
+    state.release = async () => await new Promise((resolve) => (end = resolve));
+    for (let times = 2; times <= 5; times++) {
+      clock.advance(10_000);
+      await vi.waitFor(() => expect(calls.filter((call) => call === 'renew w')).toHaveLength(times));
+      await new Promise(setImmediate);
+      expect(lease.isValid()).toBe(true);
+    }
+    expect(calls.filter((call) => call === 'release')).toHaveLength(2);
+    expect(onReleased).not.toHaveBeenCalled();
+    end();
+    await vi.waitFor(() => expect(onReleased).toHaveBeenCalled());
+    clock.advance(10_000);
+    await vi.waitFor(() => expect(calls.filter((call) => call === 'release')).toHaveLength(3));
+    end();
+  });
+
+  it('stays as it is where what dead workers held cannot be released, which is tried again with the next one', async () => {
+    const { lease, clock, log, calls, state } = setUp();
+    state.release = () => Promise.reject(new Error('no connection'));
+    await lease.start();
+    expect(lease.isValid()).toBe(true);
+    expect(log.entries).toMatchObject([
+      { level: 'error', message: 'what dead workers held cannot be released' },
+    ]);
+    clock.advance(10_000);
+    await vi.waitFor(() => expect(log.entries).toHaveLength(2));
+    expect(calls).toEqual(['renew w', 'release', 'renew w', 'release']);
   });
 
   it('is valid for two seconds less than the store says, counted from before it was asked for', async () => {
