@@ -1,5 +1,6 @@
 /** Who takes whom for dead. */
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { openPool } from '../../src/adapters/postgres/database.ts';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { passTime } from '../helpers/pass-time.ts';
@@ -77,6 +78,31 @@ describe('a PostgreSQL database', () => {
 });
 
 describe('several processes over one database', () => {
+  it('renew leases, with slots of models, while what a dead one held waits for locks of others', async () => {
+    const [one, two] = await openTwo();
+    const demands = [{ model: 'm', limit: 10, held: 0 }];
+    await one.renewLease('dead', demands);
+    await startBatch(one);
+    await claim(one, { worker: 'dead' });
+    await letLeasesLapse();
+    await two.renewLease('alive');
+    passTime()(10_000);
+    const db = openPool({ url: postgres.url, maxConnections: 1, onLost() {} });
+    onTestFinished(() => db.close());
+    let releasing = Promise.resolve();
+    await db.transaction(async (sql) => {
+      await sql.run('select from chunks for update');
+      releasing = one.releaseDeadLeases(T0);
+      await expect
+        .poll(() => postgres.query("select from pg_stat_activity where wait_event_type = 'Lock'"))
+        .toHaveLength(1);
+      expect((await two.renewLease('alive', demands)).slots).toMatchObject([{ slots: 10 }]);
+    });
+    await releasing;
+    expect(await claim(one)).toMatchObject([{ chunk: { crashes: 1 } }]);
+    expect(await postgres.query('select id from workers')).toEqual([{ id: 'alive' }]);
+  });
+
   it('tell a worker whose lease another one has ended that it holds nothing any more', async () => {
     const [one, two] = await openTwo();
     await one.renewLease('one');

@@ -25,11 +25,7 @@ export function createLeaseVerbs(db: Database): LeaseVerbs {
       if (before !== 'valid') graceUntil = performance.now() + GRACE_MS;
       return { validMs: LEASE_MS, isNew: before === 'none', slots };
     },
-    releaseDeadLeases: () =>
-      db.transaction(async (sql) => {
-        if (performance.now() >= graceUntil) await sql.run('delete from workers where alive_until < now()');
-        await releaseUnowned(sql);
-      }),
+    releaseDeadLeases: () => db.transaction((sql) => releaseDeadLeases(sql, performance.now() < graceUntil)),
     takeTurn: (task, everyMs) =>
       db.transaction(async (sql) => {
         const taken = await sql.run(
@@ -64,21 +60,38 @@ async function renewLease(sql: Sql, worker: string): Promise<'none' | 'lapsed' |
   return before.lapsed ? 'lapsed' : 'valid';
 }
 
-/** A worker without a row is dead as well: it has one from before its first claim on. */
-async function releaseUnowned(sql: Sql): Promise<void> {
-  await sql.run(`
+/**
+ * A worker without a row is dead as well: it has one from before its first claim on. The rows of the dead are locked first, so that none
+ * renews its lease meanwhile, and go last: their slots of models go with them, and who renews must not wait for those.
+ */
+async function releaseDeadLeases(sql: Sql, spareLapsed: boolean): Promise<void> {
+  if (!spareLapsed) await sql.run('select from workers where alive_until < now() order by id for update');
+  await sql.run(
+    `
     update batches
     set step_worker = null, step_epoch = step_epoch + 1
-    where step_worker is not null and not exists (select 1 from workers w where w.id = step_worker)
-  `);
-  await sql.run(`
+    where step_worker is not null
+      and not exists (select 1 from workers w where w.id = step_worker and ($1 or w.alive_until >= now()))
+    `,
+    spareLapsed,
+  );
+  await sql.run(
+    `
     update chunks
     set state = 'ready', worker = null, epoch = epoch + 1, crashes = crashes + 1
-    where state = 'claimed' and not exists (select 1 from workers w where w.id = worker)
-  `);
-  await sql.run(`
+    where state = 'claimed'
+      and not exists (select 1 from workers w where w.id = worker and ($1 or w.alive_until >= now()))
+    `,
+    spareLapsed,
+  );
+  await sql.run(
+    `
     update deliveries
     set worker = null, epoch = epoch + 1
-    where state = 'pending' and worker is not null and not exists (select 1 from workers w where w.id = worker)
-  `);
+    where state = 'pending' and worker is not null
+      and not exists (select 1 from workers w where w.id = worker and ($1 or w.alive_until >= now()))
+    `,
+    spareLapsed,
+  );
+  if (!spareLapsed) await sql.run('delete from workers where alive_until < now()');
 }
