@@ -1,5 +1,6 @@
 import { canTransition } from '../../engine/batches/batch.ts';
 import type { BatchStatus } from '../../engine/batches/batch.ts';
+import { KeyLock } from '../../engine/key-lock.ts';
 import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
@@ -77,25 +78,28 @@ interface NextStep {
 
 function createClaimStep(db: Database): Store['claimBatchStep'] {
   const turns = createOwnerTurns();
-  return (worker) =>
-    db.transaction(
-      async (sql): Promise<BatchStep | null> => {
-        const shares = await sql.all<OwnerShare>(READ_SHARES);
-        const round = turns.startRound(shares);
-        for (let owner = round.next(); owner !== null; owner = round.next()) {
-          const next = await sql.get<NextStep>(FIND_NEXT, owner);
-          if (next !== undefined) {
-            round.took(owner);
-            return await hold(sql, worker, next);
-          }
-          round.drop(owner);
-        }
-        return null;
-      },
-      async (sql, step) => {
-        if (step !== null) await releaseStep(sql, step.batch.id, step.epoch);
-      },
-    );
+  // One after the other: those that a worker makes at once would all find the same owner to have the fewest.
+  const choosing = new KeyLock();
+
+  async function claim(sql: Sql, worker: string): Promise<BatchStep | null> {
+    const shares = await sql.all<OwnerShare>(READ_SHARES);
+    const round = turns.startRound(shares);
+    for (let owner = round.next(); owner !== null; owner = round.next()) {
+      const next = await sql.get<NextStep>(FIND_NEXT, owner);
+      if (next !== undefined) {
+        round.took(owner);
+        return await hold(sql, worker, next);
+      }
+      round.drop(owner);
+    }
+    return null;
+  }
+
+  async function giveBack(sql: Sql, step: BatchStep | null): Promise<void> {
+    if (step !== null) await releaseStep(sql, step.batch.id, step.epoch);
+  }
+
+  return (worker) => choosing.run('', () => db.transaction((sql) => claim(sql, worker), giveBack));
 }
 
 async function hold(sql: Sql, worker: string, next: NextStep): Promise<BatchStep> {
