@@ -245,6 +245,16 @@ function describeLimits(it: StoreIt): void {
     expect(names(await claim(store))).toEqual(['one 4', 'two 4']);
   });
 
+  it('take one chunk of each batch where that is asked for, also when a model has no room any more', async ({
+    store,
+  }) => {
+    const chunks = ['a', 'b'].map((model, number) => aChunk(number, { model }));
+    await start(store, 'one', { expiresAt: T0 + 10 }, chunks);
+    await start(store, 'two', { expiresAt: T0 + 20 }, chunks);
+    const query = { oneEachExcept: new Set<string>(), modelRoom: new Map([['a', 1]]) };
+    expect(names(await claim(store, query))).toEqual(['one 0', 'two 1']);
+  });
+
   it('may be asked for batches above a priority, of each owner another one', async ({ store }) => {
     await start(store, 'low', { priority: 0 });
     await start(store, 'high', { priority: 5 });

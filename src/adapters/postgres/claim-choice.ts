@@ -4,13 +4,16 @@ import { createClaimRoom } from '../../engine/run/claim-room.ts';
 import type { ClaimRoom } from '../../engine/run/claim-room.ts';
 import type { Sql } from './database.ts';
 
+// Not `exists`, which may be made a join: of all owners' chunks where few are thought to be of other models.
 const READ_BATCHES = `
   select
     b.seq, b.id, b.priority, b.expires_at,
     (select count(*) from chunks c where c.batch = b.seq and c.state = 'claimed') as claimed
   from batches b
   where b.owner = $1 and b.status = 'in_progress' and b.priority > $2 and b.id <> all ($3::text[])
-    and exists (select 1 from chunks c where c.batch = b.seq and c.state = 'ready')
+    and (
+      select true from chunks c where c.batch = b.seq and c.state = 'ready' and c.model <> all ($4::text[]) limit 1
+    )
   order by b.priority desc, b.expires_at, b.seq
   limit 1000
 `;
@@ -57,27 +60,41 @@ export function createChoice(
 ): { next(owner: string): Promise<ChosenChunk | null> } {
   const room = createClaimRoom(query);
   const candidatesOf = new Map<string, Candidate[]>();
+  /** All that were ever read, by `seq`: what was taken of them cannot be read yet. */
+  const known = new Map<number, Candidate>();
+  /** Those of which nothing may be taken any more. */
+  const done = new Set<Candidate>();
 
   async function readCandidates(owner: string): Promise<Candidate[]> {
     const above = query.above.get(owner) ?? Number.MIN_SAFE_INTEGER;
-    return await sql.all<Candidate>(READ_BATCHES, owner, Math.max(above, -32_768), [
-      ...(query.oneEachExcept ?? []),
-    ]);
+    const rows = await sql.all<Candidate>(
+      READ_BATCHES,
+      owner,
+      Math.max(above, -32_768),
+      [...(query.oneEachExcept ?? [])],
+      room.fullModels(),
+    );
+    for (const row of rows) if (!known.has(row.seq)) known.set(row.seq, row);
+    return rows.map((row) => known.get(row.seq) ?? row).filter((candidate) => !done.has(candidate));
   }
 
   return {
     async next(owner) {
-      let candidates = candidatesOf.get(owner);
-      if (candidates === undefined) candidatesOf.set(owner, (candidates = await readCandidates(owner)));
       for (;;) {
+        let candidates = candidatesOf.get(owner);
+        if (candidates === undefined) candidatesOf.set(owner, (candidates = await readCandidates(owner)));
         const first = firstOf(candidates);
         if (first === undefined) return null;
         const chunk = await takeReady(sql, first, room, query);
-        if (chunk === undefined || query.oneEachExcept !== null)
+        if (chunk === undefined || query.oneEachExcept !== null) {
           candidates.splice(candidates.indexOf(first), 1);
+          done.add(first);
+        }
         if (chunk === undefined) continue;
         room.take(first.id, chunk.model);
         first.claimed++;
+        // Batches that have nothing but this model may stand before all others.
+        if (room.fullModels().includes(chunk.model)) candidatesOf.clear();
         return { batch: first.seq, number: chunk.number };
       }
     },
@@ -101,7 +118,7 @@ async function takeReady(
   room: ClaimRoom,
   query: ClaimChunksQuery,
 ): Promise<ReadyChunk | undefined> {
-  const full = (candidate.full ??= modelsWithoutRoom(candidate.id, query));
+  const full = (candidate.full ??= modelsWithoutRoom(candidate.id, room, query));
   for (;;) {
     const ready = (candidate.ready ??= []);
     const at = ready.findIndex(({ model }) => room.has(candidate.id, model));
@@ -121,8 +138,11 @@ async function takeReady(
 }
 
 /** Of these the batch's chunks need not even be read. */
-function modelsWithoutRoom(batchId: string, { held, perModel, modelRoom }: ClaimChunksQuery): Set<string> {
+function modelsWithoutRoom(
+  batchId: string,
+  room: ClaimRoom,
+  { held, perModel }: ClaimChunksQuery,
+): Set<string> {
   const full = held.filter((chunks) => chunks.batchId === batchId && chunks.chunks >= perModel);
-  const none = [...(modelRoom ?? [])].filter(([, room]) => room <= 0);
-  return new Set([...full.map(({ model }) => model), ...none.map(([model]) => model)]);
+  return new Set([...full.map(({ model }) => model), ...room.fullModels()]);
 }

@@ -8,6 +8,8 @@ export interface HeldChunks {
 /** How many more chunks of a model of a batch one claim may take: `held` counts, and what the claim has taken so far. */
 export interface ClaimRoom {
   has(batchId: string, model: string): boolean;
+  /** The models of which no batch may have another chunk. Grows only. */
+  fullModels(): readonly string[];
   /** A chunk was taken. */
   take(batchId: string, model: string): void;
 }
@@ -33,6 +35,7 @@ export function createClaimRoom(options: {
   return {
     has: (batchId, model) =>
       (counts.get(batchId)?.get(model) ?? 0) < perModel && (left?.get(model) ?? Infinity) > 0,
+    fullModels: () => [...(left ?? [])].filter(([, room]) => room <= 0).map(([model]) => model),
     take(batchId, model) {
       add(batchId, model, 1);
       const room = left?.get(model);
