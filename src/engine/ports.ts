@@ -34,7 +34,11 @@ export interface BlobWriter {
  * each blob gets a key of its own, so that whoever removes one can only mean that one.
  */
 export interface BlobStore {
-  create(): Promise<BlobWriter>;
+  /**
+   * `isOwn`: this process makes the bytes, in few blobs at a time. Others' come as slowly as clients send them, so where memory is
+   * short they wait for it, and one that comes too slowly may be given up for those that wait; its own neither wait nor are given up.
+   */
+  create(options?: { readonly isOwn?: boolean }): Promise<BlobWriter>;
   /**
    * Streams bytes [start, end) (default: all) in buffers of at most 64 KiB: each slow reader holds some. Rejects on first
    * read where the blob is missing (`BlobMissingError`) or shorter than `end`.

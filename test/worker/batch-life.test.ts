@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
+import { createMemoryStorage } from '../../src/adapters/memory/index.ts';
 import { isTerminal } from '../../src/engine/index.ts';
 import type { Batch, Engine } from '../../src/engine/index.ts';
 import { createWorker } from '../../src/worker/index.ts';
@@ -115,6 +116,15 @@ describe('a batch that completes', () => {
       response: { status_code: 400, body: { error: { message: 'no' } } },
       error: null,
     });
+  });
+
+  it('has files that wait for no memory that clients hold', async () => {
+    const storage = createMemoryStorage();
+    const create = vi.spyOn(storage.blobs, 'create');
+    const upstream = createScriptedUpstream(({ body }) => answer('{}', body.includes('bad') ? 400 : 200));
+    const engine = await startEngine({ storage, upstream });
+    await ended(engine, (await submit(engine, [inputLine('good'), inputLine('bad')])).id);
+    expect(create.mock.calls).toEqual([[], [{ isOwn: true }], [{ isOwn: true }]]);
   });
 
   it('has no output file where every line failed', async () => {

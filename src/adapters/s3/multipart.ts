@@ -1,5 +1,6 @@
 import type { Bucket, StoredPart } from './bucket.ts';
 import type { PartGate } from './part-gate.ts';
+import type { PartClaim } from './part-memory.ts';
 
 /** Parts of one object that are sent at the same time. */
 const PARTS_IN_FLIGHT = 3;
@@ -26,14 +27,31 @@ export class MultipartUpload {
     this.#name = name;
   }
 
-  /** Begins to send the next part; resolves when another one may be given. Its bytes must not change any more. */
-  async add(part: Uint8Array): Promise<void> {
-    this.#uploadId ??= await this.#bucket.beginUpload(this.#name);
-    while (this.#inFlight.size >= PARTS_IN_FLIGHT) await Promise.race(this.#inFlight);
-    this.#throwFailure();
-    const sending = this.#send(this.#uploadId, ++this.#begun, part);
+  /** Begins to send the next part as soon as it may. Its bytes must not change any more; then `claim`, if any, is released. */
+  async add(part: Uint8Array, claim: PartClaim | null): Promise<void> {
+    try {
+      this.#uploadId ??= await this.#bucket.beginUpload(this.#name);
+      while (this.#inFlight.size >= PARTS_IN_FLIGHT) await this.onePart();
+      this.#throwFailure();
+    } catch (error) {
+      claim?.release();
+      throw error;
+    }
+    const sending = this.#send(this.#uploadId, ++this.#begun, part).finally(() => {
+      this.#inFlight.delete(sending);
+      claim?.release();
+    });
     this.#inFlight.add(sending);
-    void sending.then(() => this.#inFlight.delete(sending));
+  }
+
+  /** True where parts are in flight. */
+  get isSending(): boolean {
+    return this.#inFlight.size > 0;
+  }
+
+  /** Resolves when one of those in flight is no more. */
+  async onePart(): Promise<void> {
+    await Promise.race(this.#inFlight);
   }
 
   /** Resolves when the store has all parts. */

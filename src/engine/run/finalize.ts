@@ -190,7 +190,7 @@ class LineFile {
   }
 
   async #flush(): Promise<BlobWriter> {
-    const writer = (this.#writer ??= await this.#blobs.create());
+    const writer = (this.#writer ??= await this.#blobs.create({ isOwn: true }));
     const { parts } = this.#blocks;
     this.#blocks = new LineBlocks();
     for (const part of parts) await writer.write(part);
