@@ -85,7 +85,9 @@ describe('two API nodes and three workers', () => {
       }),
     );
     await expect.poll(() => upstream.calls.size, { timeout: 10_000 }).toBeGreaterThan(200);
+    const finished = await countFinished(apis[0].engine, batches);
     await stopping.worker.stop();
+    const cutOff = upstream.calls.size - finished;
     const held = await postgres.query<{ worker: string }>(
       "select distinct worker from chunks where state = 'claimed'",
     );
@@ -111,10 +113,10 @@ describe('two API nodes and three workers', () => {
       expect(batch.status).toBe(i === 9 ? 'cancelled' : 'completed');
       await checkResults(apis[0].engine, batch, `b${i}`, LINES);
     }
-    // At most what the dead worker had in flight or had not committed was called twice, and nothing three times.
-    const repeated = [...upstream.calls.values()].filter((calls) => calls > 1);
-    expect(repeated.length).toBeLessThanOrEqual(unsaved);
-    expect(Math.max(...upstream.calls.values())).toBeLessThanOrEqual(2);
+    // At most what the one that stopped cut off, and what the dead one had in flight or had not committed; a line may be both.
+    const repeated = [...upstream.calls.values()].reduce((sum, calls) => sum + calls - 1, 0);
+    expect(repeated).toBeLessThanOrEqual(cutOff + unsaved);
+    expect(Math.max(...upstream.calls.values())).toBeLessThanOrEqual(3);
     await steady.worker.stop();
     expect(await postgres.query("select from chunks where state = 'claimed'")).toEqual([]);
   }, 60_000);
