@@ -9,6 +9,7 @@ import type { Database, Sql } from './database.ts';
 import { insertEvent } from './events.ts';
 import { giveHint } from './hints.ts';
 import { refuseBatch } from './owner-usage.ts';
+import { inSlices, SLICE } from './slices.ts';
 
 export type BatchVerbs = Pick<
   Store,
@@ -52,7 +53,7 @@ export function createBatchVerbs(db: Database): BatchVerbs {
       return found !== undefined && !isTerminal(found.status);
     },
     expireBatches: (now) =>
-      db.transaction((sql) =>
+      inSlices(db, (sql) =>
         sql.run(
           `
           update batches
@@ -61,12 +62,14 @@ export function createBatchVerbs(db: Database): BatchVerbs {
             select seq
             from batches
             where status = 'in_progress' and expires_at <= $1
-            order by seq
+            order by expires_at
+            limit $2
             -- Not beside a claim of its chunks; see claims.ts.
             for update
           )
           `,
           now,
+          SLICE,
         ),
       ),
   };

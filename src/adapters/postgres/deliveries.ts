@@ -2,7 +2,8 @@ import type { AttemptTrace, DeliveryResult, Fenced, Store } from '../../engine/p
 import { judgeEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
 import type { Database, Sql } from './database.ts';
 import { claimDeliveries } from './delivery-claim.ts';
-import { disableEndpoint } from './endpoint-status.ts';
+import { disableEndpoint, endRest } from './endpoint-status.ts';
+import { inSlices, SLICE } from './slices.ts';
 
 export type DeliveryVerbs = Pick<
   Store,
@@ -14,18 +15,31 @@ export function createDeliveryVerbs(db: Database): DeliveryVerbs {
   return {
     claimDeliveries: (worker, now, limit, share) =>
       db.transaction((sql) => claimDeliveries(sql, { worker, now, limit, share }), release),
-    settleDelivery: (id, epoch, now, result, trace) =>
-      db.transaction((sql) => settle(sql, { id, epoch, now, result, trace })),
+    async settleDelivery(id, epoch, now, result, trace) {
+      const { fenced, disabled } = await db.transaction((sql) =>
+        settle(sql, { id, epoch, now, result, trace }),
+      );
+      if (disabled !== null) await endRest(db, disabled);
+      return fenced;
+    },
     releaseDeliveries: (deliveries) => db.transaction((sql) => release(sql, deliveries)),
     purgeEvents: (before) =>
-      db.transaction((sql) =>
+      inSlices(db, (sql) =>
         sql.run(
           `
           delete from events
-          where created_at < $1
-            and not exists (select 1 from deliveries d where d.event = events.seq and d.state = 'pending')
+          where seq in (
+            select e.seq
+            from events e
+            where e.created_at < $1
+              and not exists (select 1 from deliveries d where d.event = e.seq and d.state = 'pending')
+            order by e.created_at
+            limit $2
+            for update skip locked
+          )
           `,
           before,
+          SLICE,
         ),
       ),
   };
@@ -60,7 +74,13 @@ interface JudgedEndpoint {
   readonly failing_since: number | null;
 }
 
-async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): Promise<Fenced> {
+interface Settled {
+  readonly fenced: Fenced;
+  /** The `seq` of the endpoint that it had disabled. */
+  readonly disabled: number | null;
+}
+
+async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): Promise<Settled> {
   // Before its delivery, as whoever removes or disables it locks them. Events of its owner do not wait for this lock.
   const endpoint = await sql.get<JudgedEndpoint>(
     `
@@ -88,21 +108,23 @@ async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): 
     id,
     epoch,
   );
-  if (settled === 0) return 'lost';
-  if (endpoint !== undefined) await judge(sql, endpoint, result, now);
-  return 'ok';
+  if (settled === 0) return { fenced: 'lost', disabled: null };
+  const isDisabled = endpoint !== undefined && (await judge(sql, endpoint, result, now));
+  return { fenced: 'ok', disabled: isDisabled ? endpoint.seq : null };
 }
 
-/** Notes how an endpoint does after an attempt, and disables it where it is to be. */
+/** Notes how an endpoint does after an attempt, and disables it where it is to be; true then. */
 async function judge(
   sql: Sql,
   { seq, failing_since: before }: JudgedEndpoint,
   result: DeliveryResult,
   now: number,
-): Promise<void> {
+): Promise<boolean> {
   const { failingSince, disabledReason } = judgeEndpoint(before, result, now);
   if (failingSince !== before) {
     await sql.run('update webhook_endpoints set failing_since = $1 where seq = $2', failingSince, seq);
   }
-  if (disabledReason !== null) await disableEndpoint(sql, seq, disabledReason, now);
+  if (disabledReason === null) return false;
+  await disableEndpoint(sql, seq, disabledReason, now);
+  return true;
 }

@@ -3,9 +3,12 @@ import { createShareOut, receiverText } from '../../engine/webhooks/delivery-sha
 import type { DeliveryShare } from '../../engine/webhooks/delivery-share.ts';
 import { MAX_DELIVERY_WAIT_MS } from '../../engine/webhooks/event.ts';
 import type { Delivery } from '../../engine/webhooks/event.ts';
+import type { WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
 import { toDelivery } from '../sql/delivery-rows.ts';
 import type { DeliveryRow } from '../sql/delivery-rows.ts';
 import type { Sql } from './database.ts';
+import { endPending } from './endpoint-status.ts';
+import { SLICE } from './slices.ts';
 
 interface ClaimQuery {
   readonly worker: string;
@@ -17,11 +20,18 @@ interface ClaimQuery {
 /** See `Store`. Within the caller's transaction. */
 export async function claimDeliveries(sql: Sql, query: ClaimQuery): Promise<Delivery[]> {
   const { now } = query;
-  // Nothing is put off for so long: the clock was set back since.
+  // Nothing is put off for so long: the clock was set back since. The next claims recall what this one leaves.
   await sql.run(
-    `update deliveries set next_at = $1 where state = 'pending' and next_at > $2`,
+    `
+    update deliveries
+    set next_at = $1
+    where seq in (
+      select seq from deliveries where state = 'pending' and next_at > $2 limit $3 for update skip locked
+    )
+    `,
     now,
     now + MAX_DELIVERY_WAIT_MS,
+    SLICE,
   );
   const taken = await take(sql, query);
   return await read(sql, taken);
@@ -50,11 +60,12 @@ async function take(sql: Sql, query: ClaimQuery): Promise<readonly DueDelivery[]
   for (;;) {
     const due = await sql.all<DueDelivery>(
       `
-      select seq, url, next_at
-      from deliveries
-      where state = 'pending' and worker is null and next_at <= $1 and (next_at, seq) > ($2, $3)
-        and url not like all ($4::text[])
-      order by next_at, seq
+      select d.seq, coalesce(w.url, d.url) as url, d.next_at
+      from deliveries d
+        left join webhook_endpoints w on w.seq = d.endpoint
+      where d.state = 'pending' and d.worker is null and d.next_at <= $1 and (d.next_at, d.seq) > ($2, $3)
+        and coalesce(w.url, d.url) not like all ($4::text[])
+      order by d.next_at, d.seq
       limit $5
       `,
       now,
@@ -127,12 +138,20 @@ function patternsOf(receiver: string): string[] {
     : [literal];
 }
 
+interface TakenRow extends DeliveryRow {
+  readonly seq: number;
+  readonly endpoint: number | null;
+  /** Of the endpoint; null: there is none. */
+  readonly status: WebhookEndpoint['status'] | null;
+}
+
+/** What is to be attempted of what was taken. */
 async function read(sql: Sql, taken: readonly DueDelivery[]): Promise<Delivery[]> {
   if (taken.length === 0) return [];
-  const rows = await sql.all<DeliveryRow & { readonly seq: number }>(
+  const rows = await sql.all<TakenRow>(
     `
     select
-      d.seq, d.id, d.url, d.origin, d.attempts, d.epoch, w.id as endpoint_id,
+      d.seq, d.id, coalesce(w.url, d.url) as url, d.origin, d.attempts, d.epoch, d.endpoint, w.id as endpoint_id, w.status,
       e.id as event_id, e.owner, e.batch_id, e.format, e.type, e.created_at
     from deliveries d
       join events e on e.seq = d.event
@@ -142,16 +161,25 @@ async function read(sql: Sql, taken: readonly DueDelivery[]): Promise<Delivery[]
     `,
     taken.map(({ seq }) => seq),
   );
-  const orphans = rows.filter(isOrphan);
-  if (orphans.length > 0) {
-    // As their endpoint would have done; none of them may keep the others from being delivered.
-    const gone = orphans.map(({ seq }) => seq);
-    await sql.run('delete from deliveries where seq = any ($1::bigint[])', gone);
-  }
-  return rows.filter((row) => !isOrphan(row)).map(toDelivery);
+  await endInVain(
+    sql,
+    rows.filter((row) => !isWanted(row)),
+  );
+  return rows.filter(isWanted).map(toDelivery);
 }
 
-/** True where its endpoint is gone. */
-function isOrphan({ origin, endpoint_id }: DeliveryRow): boolean {
-  return origin === 'endpoint' && endpoint_id === null;
+function isWanted({ endpoint, status }: TakenRow): boolean {
+  return endpoint === null || status === 'enabled';
+}
+
+/** Ends what waits for endpoints that are gone or disabled, as these should have done: none of it may keep others from being delivered. */
+async function endInVain(sql: Sql, rows: readonly TakenRow[]): Promise<void> {
+  if (rows.length === 0) return;
+  const seqsOf = (some: readonly TakenRow[]) => some.map(({ seq }) => seq);
+  const orphans = rows.filter(({ status }) => status === null);
+  await sql.run('delete from deliveries where seq = any ($1::bigint[])', seqsOf(orphans));
+  const disabled = rows.filter(({ status }) => status === 'disabled');
+  await sql.run('update deliveries set worker = null where seq = any ($1::bigint[])', seqsOf(disabled));
+  const endpoints = new Set(disabled.map(({ endpoint }) => endpoint));
+  for (const endpoint of endpoints) if (endpoint !== null) await endPending(sql, endpoint);
 }

@@ -4,7 +4,7 @@ import type { WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts'
 import { toEndpoint } from '../sql/endpoint-rows.ts';
 import type { EndpointRow } from '../sql/endpoint-rows.ts';
 import type { Database, Sql } from './database.ts';
-import { endPending } from './endpoint-status.ts';
+import { endPending, endRest } from './endpoint-status.ts';
 
 export type EndpointVerbs = Omit<WebhookEndpointStore, 'listDeliveries' | 'replayDelivery' | 'replayEvents'>;
 
@@ -37,7 +37,11 @@ export function createEndpointVerbs(db: Database): EndpointVerbs {
     },
     insertWebhookEndpoint: (endpoint, secret, max) =>
       db.transaction((sql) => insertEndpoint(sql, endpoint, secret, max)),
-    updateWebhookEndpoint: (...update) => db.transaction((sql) => updateEndpoint(sql, ...update)),
+    async updateWebhookEndpoint(...update) {
+      const { endpoint, disabled } = await db.transaction((sql) => updateEndpoint(sql, ...update));
+      if (disabled !== null) await endRest(db, disabled);
+      return endpoint;
+    },
     rotateWebhookSecret: (rotation) => db.transaction((sql) => rotateSecret(sql, rotation)),
     deleteWebhookEndpoint: (owner, id) => db.transaction((sql) => deleteEndpoint(sql, owner, id)),
   };
@@ -116,15 +120,18 @@ async function insertEndpoint(
 
 type Update = Parameters<WebhookEndpointStore['updateWebhookEndpoint']>;
 
-async function updateEndpoint(
-  sql: Sql,
-  ...[owner, id, changes, now]: Update
-): Promise<WebhookEndpoint | null> {
+interface Updated {
+  readonly endpoint: WebhookEndpoint | null;
+  /** Its `seq` where it is disabled, and what waits for it may have to be ended yet. */
+  readonly disabled: number | null;
+}
+
+async function updateEndpoint(sql: Sql, ...[owner, id, changes, now]: Update): Promise<Updated> {
   const row = await sql.get<EndpointRow>(`${FIND} for update`, id, owner);
-  if (row === undefined) return null;
+  if (row === undefined) return { endpoint: null, disabled: null };
   const before = toEndpoint(row);
   const after = changeEndpoint(before, changes, now);
-  if (after === before) return before;
+  if (after === before) return { endpoint: before, disabled: null };
   await sql.run(
     `
     update webhook_endpoints
@@ -141,15 +148,10 @@ async function updateEndpoint(
     isFreshStart(before, after),
     row.seq,
   );
-  if (after.url !== before.url) {
-    await sql.run(
-      "update deliveries set url = $1 where endpoint = $2 and state = 'pending'",
-      after.url,
-      row.seq,
-    );
-  }
-  if (after.status === 'disabled') await endPending(sql, row.seq);
-  return after;
+  // What waits for it needs no new URL: a claim answers the endpoint's own.
+  if (after.status === 'enabled') return { endpoint: after, disabled: null };
+  await endPending(sql, row.seq);
+  return { endpoint: after, disabled: row.seq };
 }
 
 type Rotation = Parameters<WebhookEndpointStore['rotateWebhookSecret']>[0];
