@@ -4,7 +4,16 @@ import { openPool } from '../../src/adapters/postgres/database.ts';
 import type { Database } from '../../src/adapters/postgres/database.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { usePostgres } from '../helpers/postgres.ts';
-import { batchIn, claimStepOf, finishOf, startBatch } from '../helpers/store-fixtures.ts';
+import {
+  aBatch,
+  aFile,
+  anEvent,
+  batchIn,
+  claimStepOf,
+  finishOf,
+  startBatch,
+  T0,
+} from '../helpers/store-fixtures.ts';
 
 const postgres = usePostgres();
 
@@ -55,5 +64,67 @@ describe('a batch that is read', () => {
     const db = openWith(async () => statements++);
     expect((await createBatchVerbs(db).listBatches('ann', undefined, 10))?.data).toHaveLength(5);
     expect(statements).toBe(2);
+  });
+});
+
+/** Begins `create`, does `remove` before it can commit, and lets both end. */
+async function removeBeside<T>(create: () => Promise<unknown>, remove: () => Promise<T>): Promise<T> {
+  const db = openPool({ url: postgres.url, maxConnections: 1, onLost() {} });
+  onTestFinished(() => db.close());
+  let ended = 0;
+  const untilWaiting = async (count: number): Promise<void> => {
+    const waiting = "select from pg_stat_activity where wait_event_type = 'Lock'";
+    await expect.poll(async () => (await postgres.query(waiting)).length + ended).toBe(count);
+  };
+  const begin = async <R>(work: () => Promise<R>): Promise<R> => await work().finally(() => ended++);
+  const { creating, removing } = await db.transaction(async (sql) => {
+    // An event is the last that a create inserts.
+    await sql.exec('lock table events in exclusive mode');
+    const creating = begin(create);
+    await untilWaiting(1);
+    const removing = begin(remove);
+    await untilWaiting(2);
+    return { creating, removing };
+  });
+  await creating;
+  return await removing;
+}
+
+describe('the input file of a batch that is being created', () => {
+  it('is not removed', async () => {
+    const store = await openEmpty();
+    const file = aFile();
+    await store.insertFile(file);
+    const batch = aBatch({ inputFileId: file.id });
+    const removed = await removeBeside(
+      () => store.createBatch(batch, anEvent(batch, 'batch.queued')),
+      () => store.deleteFile('ann', file.id, T0),
+    );
+    expect(removed).toEqual({ kind: 'in_use', batchId: batch.id });
+  });
+
+  it('is not removed where the create may be repeated', async () => {
+    const store = await openEmpty();
+    const file = aFile();
+    await store.insertFile(file);
+    const batch = aBatch({ inputFileId: file.id });
+    const event = anEvent(batch, 'batch.queued');
+    const removed = await removeBeside(
+      () => store.submitBatch({ batch, event, inputFile: null, once: null, forgetUntil: T0 }),
+      () => store.deleteFile('ann', file.id, T0),
+    );
+    expect(removed).toEqual({ kind: 'in_use', batchId: batch.id });
+  });
+
+  it('is not removed when it expires', async () => {
+    const store = await openEmpty();
+    const file = aFile({ expiresAt: T0 + 1 });
+    await store.insertFile(file);
+    const batch = aBatch({ inputFileId: file.id });
+    const removed = await removeBeside(
+      () => store.createBatch(batch, anEvent(batch, 'batch.queued')),
+      () => store.expireFiles(T0 + 1, 10),
+    );
+    expect(removed).toEqual([]);
   });
 });

@@ -26,7 +26,11 @@ export type BatchVerbs = Pick<
 /** What clients do with batches, and what needs no lease. */
 export function createBatchVerbs(db: Database): BatchVerbs {
   return {
-    createBatch: (batch, event, limits) => db.transaction((sql) => createBatch(sql, batch, event, limits)),
+    createBatch: (batch, event, limits) =>
+      db.transaction(async (sql) => {
+        await holdInput(sql, batch);
+        return await createBatch(sql, batch, event, limits);
+      }),
     async getBatch(owner, id) {
       const found = await db.get<{ readonly seq: number }>(
         'select seq from batches where id = $1 and owner = $2',
@@ -73,6 +77,14 @@ export function createBatchVerbs(db: Database): BatchVerbs {
         ),
       ),
   };
+}
+
+/**
+ * Keeps the batch's input file from being removed before the batch can be seen, within the caller's transaction. Before anything else is
+ * locked, as removing does. One that is missing is told when the batch is prepared.
+ */
+export async function holdInput(sql: Sql, { inputFileId, owner }: Batch): Promise<void> {
+  await sql.get('select from files where id = $1 and owner = $2 for key share', inputFileId, owner);
 }
 
 /** Inserts a batch and its event where its owner has room for it, within the caller's transaction. */

@@ -7,7 +7,7 @@ import type {
   SecondChancesStore,
   SubmitResult,
 } from '../../engine/ports.ts';
-import { createBatch } from './batches.ts';
+import { createBatch, holdInput } from './batches.ts';
 import type { Database, Sql } from './database.ts';
 import { insertFile } from './files.ts';
 import { refuseBytes } from './owner-usage.ts';
@@ -71,6 +71,7 @@ async function submitBatch(sql: Sql, submission: BatchSubmission): Promise<Submi
     const remembered = await findSubmission(sql, owner, once.key, forgetUntil);
     if (remembered !== null) return { kind: 'known', remembered };
   }
+  if (inputFile === null) await holdInput(sql, batch);
   const over = await refuseBytes(sql, owner, limits, inputFile?.blob.bytes ?? 0);
   if (over !== null) return over;
   const inserted = await createBatch(sql, batch, event, limits);
