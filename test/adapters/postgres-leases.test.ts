@@ -52,6 +52,26 @@ describe('a PostgreSQL database', () => {
     expect(await look()).toBeNull();
   });
 
+  it('frees nothing of a worker that came while it was looked for what dead ones hold', async () => {
+    const [store, other] = await openTwo();
+    await startBatch(store, {}, chunksOf(1));
+    await claim(store, { worker: 'dead' });
+    const db = openPool({ url: postgres.url, maxConnections: 1, onLost() {} });
+    onTestFinished(() => db.close());
+    const { releasing } = await db.transaction(async (sql) => {
+      await sql.run(`update chunks set worker = 'new', epoch = epoch + 1`);
+      const begun = store.releaseDeadLeases(T0);
+      const waiting = "select from pg_stat_activity where wait_event_type = 'Lock'";
+      await expect.poll(async () => await postgres.query(waiting)).toHaveLength(1);
+      await other.renewLease('new');
+      return { releasing: begun };
+    });
+    await releasing;
+    expect(await postgres.query('select state, worker from chunks')).toEqual([
+      { state: 'claimed', worker: 'new' },
+    ]);
+  });
+
   it('that was away is no death of others for a worker that starts when it is back', async () => {
     const [a, b] = await openTwo();
     await b.renewLease('b');

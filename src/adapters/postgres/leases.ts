@@ -66,32 +66,55 @@ async function renewLease(sql: Sql, worker: string): Promise<'none' | 'lapsed' |
  */
 async function releaseDeadLeases(sql: Sql, spareLapsed: boolean): Promise<void> {
   if (!spareLapsed) await sql.run('select from workers where alive_until < now() order by id for update');
+  const found = await sql.all<{ readonly worker: string }>(
+    `
+    select worker
+    from (
+      select step_worker as worker from batches where step_worker is not null
+      union
+      select worker from chunks where state = 'claimed'
+      union
+      select worker from deliveries where state = 'pending' and worker is not null
+    ) held
+    where not exists (select 1 from workers w where w.id = held.worker and ($1 or w.alive_until >= now()))
+    `,
+    spareLapsed,
+  );
+  const dead = found.map(({ worker }) => worker);
+  if (dead.length > 0) await releaseHeld(sql, dead, spareLapsed);
+  if (!spareLapsed) await sql.run('delete from workers where alive_until < now()');
+}
+
+/** By their names as well: a statement that had to wait would find a worker dead that came, and claimed the row, since it began. */
+async function releaseHeld(sql: Sql, dead: readonly string[], spareLapsed: boolean): Promise<void> {
   await sql.run(
     `
     update batches
     set step_worker = null, step_epoch = step_epoch + 1
-    where step_worker is not null
-      and not exists (select 1 from workers w where w.id = step_worker and ($1 or w.alive_until >= now()))
+    where step_worker = any ($1::text[])
+      and not exists (select 1 from workers w where w.id = step_worker and ($2 or w.alive_until >= now()))
     `,
+    dead,
     spareLapsed,
   );
   await sql.run(
     `
     update chunks
     set state = 'ready', worker = null, epoch = epoch + 1, crashes = crashes + 1
-    where state = 'claimed'
-      and not exists (select 1 from workers w where w.id = worker and ($1 or w.alive_until >= now()))
+    where state = 'claimed' and worker = any ($1::text[])
+      and not exists (select 1 from workers w where w.id = worker and ($2 or w.alive_until >= now()))
     `,
+    dead,
     spareLapsed,
   );
   await sql.run(
     `
     update deliveries
     set worker = null, epoch = epoch + 1
-    where state = 'pending' and worker is not null
-      and not exists (select 1 from workers w where w.id = worker and ($1 or w.alive_until >= now()))
+    where state = 'pending' and worker = any ($1::text[])
+      and not exists (select 1 from workers w where w.id = worker and ($2 or w.alive_until >= now()))
     `,
+    dead,
     spareLapsed,
   );
-  if (!spareLapsed) await sql.run('delete from workers where alive_until < now()');
 }
