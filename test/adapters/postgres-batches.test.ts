@@ -100,7 +100,7 @@ describe('the input file of a batch that is being created', () => {
       () => store.createBatch(batch, anEvent(batch, 'batch.queued')),
       () => store.deleteFile('ann', file.id, T0),
     );
-    expect(removed).toEqual({ kind: 'in_use', batchId: batch.id });
+    expect(removed).toEqual({ kind: 'in_use', batch: { id: batch.id, format: batch.format } });
   });
 
   it('is not removed where the create may be repeated', async () => {
@@ -113,7 +113,7 @@ describe('the input file of a batch that is being created', () => {
       () => store.submitBatch({ batch, event, inputFile: null, once: null, forgetUntil: T0 }),
       () => store.deleteFile('ann', file.id, T0),
     );
-    expect(removed).toEqual({ kind: 'in_use', batchId: batch.id });
+    expect(removed).toEqual({ kind: 'in_use', batch: { id: batch.id, format: batch.format } });
   });
 
   it('is not removed when it expires', async () => {

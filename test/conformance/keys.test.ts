@@ -225,7 +225,11 @@ describe('a call of the administration', () => {
     [
       'an unknown endpoint',
       { endpoints: ['/v1/responses'] },
-      invalidValue('endpoints.0', '/v1/responses', "'/v1/chat/completions' and '/v1/embeddings'"),
+      invalidValue(
+        'endpoints.0',
+        '/v1/responses',
+        "'/v1/chat/completions', '/v1/embeddings', and '/v1/messages'",
+      ),
     ],
   ])('with a fault is refused: %s', async (_fault, fields, expected) => {
     expect(errorOf(await service.post(PATH, { ...BODY, ...fields }))).toEqual(expected);

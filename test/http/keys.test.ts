@@ -72,7 +72,7 @@ describe('POST /v1/admin/keys', () => {
     [{ models: { 0: 'm' } }, wrongType('models', 'an array', 'an object')],
     [{ models: ['m', 7] }, wrongType('models.1', 'a string', 'an integer')],
     [{ endpoints: [null] }, wrongType('endpoints.0', 'a string', 'null')],
-    [{ endpoints: ['/v1/x'] }, invalidValue('endpoints.0', '/v1/x', "'/v1/embeddings'")],
+    [{ endpoints: ['/v1/x'] }, invalidValue('endpoints.0', '/v1/x', "'/v1/embeddings' and '/v1/messages'")],
     [{ expires_at: 253_402_300_800 }, aboveMaximum('expires_at', 253_402_300_799, 253_402_300_800)],
     [{ requests_per_minute: '60' }, wrongType('requests_per_minute', 'an integer', 'a string')],
     [{ requests_per_minute: 0 }, belowMinimum('requests_per_minute', 1, 0)],
