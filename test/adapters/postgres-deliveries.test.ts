@@ -149,3 +149,50 @@ describe('a claim of deliveries', () => {
     });
   });
 });
+
+describe('an endpoint that is disabled, with deliveries that a crash left pending,', () => {
+  const DISABLE = "update webhook_endpoints set status = 'disabled'";
+  const states = async () =>
+    (await postgres.query<{ state: string }>('select state from deliveries order by seq')).map(
+      ({ state }) => state,
+    );
+
+  it('keeps the end of an attempt that is noted while a claim ends the others', async () => {
+    const store = await openEmpty();
+    await insertEndpoint(store);
+    await announce(store);
+    await announce(store);
+    const { id } = await claimDelivery(store);
+    await postgres.query(DISABLE);
+    await elsewhere(async (sql) => {
+      await sql.run("update deliveries set state = 'delivered', worker = null where id = $1", id);
+      // It does not wait for that.
+      expect(await store.claimDeliveries('w', T0, 10)).toEqual([]);
+    });
+    expect(await states()).toEqual(['delivered', 'failed']);
+  });
+
+  it('and is about to be enabled again has nothing ended by a claim', async () => {
+    const store = await openEmpty();
+    await insertEndpoint(store);
+    await announce(store);
+    await postgres.query(DISABLE);
+    await elsewhere(async (sql) => {
+      await sql.run('select from webhook_endpoints for update');
+      await sql.run("update webhook_endpoints set status = 'enabled'");
+      expect(await store.claimDeliveries('w', T0, 10)).toEqual([]);
+    });
+    expect(await states()).toEqual(['pending']);
+    expect(await store.claimDeliveries('w', T0, 10)).toHaveLength(1);
+  });
+
+  it('is not judged by an attempt that ends later', async () => {
+    const store = await openEmpty();
+    const { id: endpoint } = await insertEndpoint(store);
+    await announce(store);
+    const { id, epoch } = await claimDelivery(store);
+    await postgres.query(DISABLE);
+    expect(await store.settleDelivery(id, epoch, T0, GONE)).toBe('ok');
+    expect(await store.getWebhookEndpoint('ann', endpoint)).toMatchObject({ disabledReason: null });
+  });
+});

@@ -65,10 +65,15 @@ export function createBatchVerbs(db: Database): BatchVerbs {
           where seq in (
             select seq
             from batches
-            where status = 'in_progress' and expires_at <= $1
-            order by expires_at
-            limit $2
-            -- Not beside a claim of its chunks; see claims.ts.
+            where status = 'in_progress' and seq in (
+              select seq
+              from batches
+              where status = 'in_progress' and expires_at <= $1
+              order by expires_at
+              limit $2
+            )
+            -- In the order in which commits lock them; not beside a claim of their chunks (claims.ts).
+            order by seq
             for update
           )
           `,

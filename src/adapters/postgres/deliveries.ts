@@ -1,5 +1,6 @@
 import type { AttemptTrace, DeliveryResult, Fenced, Store } from '../../engine/ports.ts';
 import { judgeEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
+import type { WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts';
 import type { Database, Sql } from './database.ts';
 import { claimDeliveries } from './delivery-claim.ts';
 import { disableEndpoint, endRest } from './endpoint-status.ts';
@@ -71,6 +72,7 @@ interface Settlement {
 
 interface JudgedEndpoint {
   readonly seq: number;
+  readonly status: WebhookEndpoint['status'];
   readonly failing_since: number | null;
 }
 
@@ -84,7 +86,7 @@ async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): 
   // Before its delivery, as whoever removes or disables it locks them. Events of its owner do not wait for this lock.
   const endpoint = await sql.get<JudgedEndpoint>(
     `
-    select seq, failing_since
+    select seq, status, failing_since
     from webhook_endpoints
     where seq = (select endpoint from deliveries where id = $1)
     for no key update
@@ -109,7 +111,9 @@ async function settle(sql: Sql, { id, epoch, now, result, trace }: Settlement): 
     epoch,
   );
   if (settled === 0) return { fenced: 'lost', disabled: null };
-  const isDisabled = endpoint !== undefined && (await judge(sql, endpoint, result, now));
+  // One that is disabled by now has nothing more to be judged by.
+  const isJudged = endpoint !== undefined && endpoint.status === 'enabled';
+  const isDisabled = isJudged && (await judge(sql, endpoint, result, now));
   return { fenced: 'ok', disabled: isDisabled ? endpoint.seq : null };
 }
 

@@ -7,7 +7,7 @@ import type { WebhookEndpoint } from '../../engine/webhooks/webhook-endpoint.ts'
 import { toDelivery } from '../sql/delivery-rows.ts';
 import type { DeliveryRow } from '../sql/delivery-rows.ts';
 import type { Sql } from './database.ts';
-import { endPending } from './endpoint-status.ts';
+import { endLeft } from './endpoint-status.ts';
 import { SLICE } from './slices.ts';
 
 interface ClaimQuery {
@@ -181,5 +181,5 @@ async function endInVain(sql: Sql, rows: readonly TakenRow[]): Promise<void> {
   const disabled = rows.filter(({ status }) => status === 'disabled');
   await sql.run('update deliveries set worker = null where seq = any ($1::bigint[])', seqsOf(disabled));
   const endpoints = new Set(disabled.map(({ endpoint }) => endpoint));
-  for (const endpoint of endpoints) if (endpoint !== null) await endPending(sql, endpoint);
+  for (const endpoint of endpoints) if (endpoint !== null) await endLeft(sql, endpoint);
 }

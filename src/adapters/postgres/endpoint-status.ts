@@ -26,15 +26,17 @@ export async function disableEndpoint(
 }
 
 /**
- * Ends what waits for a disabled endpoint (by its `seq`), and what is under way, within the caller's transaction: up to SLICE of them;
- * answers how many.
+ * Ends what waits for an endpoint (by its `seq`), and what is under way, within the transaction that disables it: up to SLICE of them.
+ * `endRest` ends the others.
  */
-export async function endPending(sql: Sql, endpoint: number): Promise<number> {
-  return await sql.run(
+export async function endPending(sql: Sql, endpoint: number): Promise<void> {
+  await sql.run(
     `
     update deliveries
     set state = 'failed', last_error = $1, worker = null, epoch = epoch + 1
-    where seq in (select seq from deliveries where endpoint = $2 and state = 'pending' limit $3)
+    where state = 'pending' and seq in (
+      select seq from deliveries where endpoint = $2 and state = 'pending' limit $3
+    )
     `,
     ENDED_BY_DISABLING,
     endpoint,
@@ -42,13 +44,31 @@ export async function endPending(sql: Sql, endpoint: number): Promise<number> {
   );
 }
 
-/** Ends what `endPending` left, unless the endpoint was enabled again since. A claim ends what a crash leaves here. */
+/**
+ * Ends up to SLICE more, unless the endpoint was enabled again since, or is about to be; answers how many. Waits for nobody, for the
+ * caller may hold what others wait for: what they have locked is left for the next time.
+ */
+export async function endLeft(sql: Sql, endpoint: number): Promise<number> {
+  const isDisabled = await sql.get(
+    "select from webhook_endpoints where seq = $1 and status = 'disabled' for key share skip locked",
+    endpoint,
+  );
+  if (isDisabled === undefined) return 0;
+  return await sql.run(
+    `
+    update deliveries
+    set state = 'failed', last_error = $1, worker = null, epoch = epoch + 1
+    where seq in (
+      select seq from deliveries where endpoint = $2 and state = 'pending' limit $3 for update skip locked
+    )
+    `,
+    ENDED_BY_DISABLING,
+    endpoint,
+    SLICE,
+  );
+}
+
+/** Ends what the transaction that disabled the endpoint has left. Never rejects: what stays all the same, claims end. */
 export async function endRest(db: Database, endpoint: number): Promise<void> {
-  await inSlices(db, async (sql) => {
-    const isDisabled = await sql.get(
-      "select from webhook_endpoints where seq = $1 and status = 'disabled' for key share",
-      endpoint,
-    );
-    return isDisabled === undefined ? 0 : await endPending(sql, endpoint);
-  });
+  await inSlices(db, (sql) => endLeft(sql, endpoint)).catch(() => {});
 }

@@ -1,6 +1,5 @@
 import { canTransition } from '../../engine/batches/batch.ts';
 import type { BatchStatus } from '../../engine/batches/batch.ts';
-import { KeyLock } from '../../engine/key-lock.ts';
 import { createOwnerTurns } from '../../engine/owners/owner-turns.ts';
 import type { OwnerShare } from '../../engine/owners/owner-turns.ts';
 import type { BatchStep, Fenced, Store } from '../../engine/ports.ts';
@@ -78,8 +77,7 @@ interface NextStep {
 
 function createClaimStep(db: Database): Store['claimBatchStep'] {
   const turns = createOwnerTurns();
-  // One after the other: those that a worker makes at once would all find the same owner to have the fewest.
-  const choosing = new KeyLock();
+  let last: Promise<unknown> = Promise.resolve();
 
   async function claim(sql: Sql, worker: string): Promise<BatchStep | null> {
     const shares = await sql.all<OwnerShare>(READ_SHARES);
@@ -99,7 +97,19 @@ function createClaimStep(db: Database): Store['claimBatchStep'] {
     if (step !== null) await releaseStep(sql, step.batch.id, step.epoch);
   }
 
-  return (worker) => choosing.run('', () => db.transaction((sql) => claim(sql, worker), giveBack));
+  /**
+   * One after the other: those that a worker makes at once would all find the same owner to have the fewest. Where one fails, those
+   * behind it fail as it did, for each would wait for the database as long.
+   */
+  return (worker) => {
+    const claimed = last.then(() => db.transaction((sql) => claim(sql, worker), giveBack));
+    const forget = (): void => {
+      if (last === claimed) last = Promise.resolve();
+    };
+    last = claimed;
+    claimed.then(forget, forget);
+    return claimed;
+  };
 }
 
 async function hold(sql: Sql, worker: string, next: NextStep): Promise<BatchStep> {
