@@ -1,9 +1,11 @@
 /** Commits of which nobody hears what became of them. */
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createCommitFates } from '../../src/adapters/postgres/commit-fates.ts';
+import type { CommitMark } from '../../src/adapters/postgres/commit-marks.ts';
 import type { DatabaseOptions } from '../../src/adapters/postgres/database.ts';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import type { Store } from '../../src/engine/ports.ts';
+import { startPostgresServer } from '../helpers/postgres-server.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import { aBatch, anEvent, claim, claimOne, startBatch, T0, wholeSegment } from '../helpers/store-fixtures.ts';
 import { startTcpProxy } from '../helpers/tcp-proxy.ts';
@@ -21,13 +23,14 @@ async function openThroughProxy(
   judge: () => Fate,
   limits: Limits = {},
   judgeRest: () => Fate = () => 'pass',
+  databaseUrl = postgres.url,
 ): Promise<Store> {
-  const { hostname: host, port } = new URL(postgres.url);
+  const { hostname: host, port } = new URL(databaseUrl);
   const proxy = await startTcpProxy({ host, port: Number(port) }, (bytes) =>
     bytes.includes(COMMIT) ? judge() : judgeRest(),
   );
   onTestFinished(() => proxy.close());
-  const url = new URL(postgres.url);
+  const url = new URL(databaseUrl);
   url.port = String(proxy.port);
   const store = await openPostgresStore({ url: url.href, maxConnections: 4, onLost() {}, ...limits });
   onTestFinished(() => store.close());
@@ -75,6 +78,38 @@ describe('a commit whose answer is lost', () => {
     expect(await Promise.all(created)).toEqual([{ kind: 'ok' }, { kind: 'ok' }]);
     expect(fates).toEqual([]);
     expect((await store.listBatches('ann', undefined, 10))?.data).toHaveLength(2);
+  });
+});
+
+describe('a commit that a crash of PostgreSQL undid', () => {
+  it('is not taken for one that was made since, to which PostgreSQL gave the same number', async () => {
+    // Nothing is written to the disk but by commits, so that the crash forgets what was not committed.
+    const server = await startPostgresServer(['wal_writer_delay=10s']);
+    onTestFinished(() => server.stop());
+    let isAway = false;
+    const cut = (): Fate => (isAway ? 'cut before' : 'pass');
+    const leave = (): Fate => {
+      isAway = true;
+      return 'cut before';
+    };
+    let isLeaving = false;
+    const store = await openThroughProxy(() => (isLeaving ? leave() : cut()), {}, cut, server.url);
+    isLeaving = true;
+    const batch = aBatch();
+    const created = store
+      .createBatch(batch, anEvent(batch, 'batch.queued', T0))
+      .catch((error: unknown) => error);
+    await expect.poll(() => isAway).toBe(true);
+    await server.restart('SIGQUIT');
+    const others = await openPostgresStore({ url: server.url, maxConnections: 1, onLost() {} });
+    onTestFinished(() => others.close());
+    for (let i = 0; i < 10; i++) {
+      const other = aBatch({ owner: 'bob' });
+      await others.createBatch(other, anEvent(other, 'batch.queued', T0));
+    }
+    [isLeaving, isAway] = [false, false];
+    expect(await created).toMatchObject({ code: 'ECONNRESET' });
+    expect((await others.listBatches('ann', undefined, 10))?.data).toEqual([]);
   });
 });
 
@@ -133,13 +168,15 @@ describe('a claim whose worker never hears of it', () => {
 });
 
 describe('the fate of a commit', () => {
-  function setUp(answers: (string | null | Error)[]) {
-    const asked: string[] = [];
+  const MARK = { id: 'a', number: 7 };
+
+  function setUp(answers: (boolean | Error)[]) {
+    const asked: CommitMark[] = [];
     const fates = createCommitFates({
-      async ask(xid) {
-        asked.push(xid);
+      async ask(mark) {
+        asked.push(mark);
         const answer = answers.length > 1 ? answers.shift() : answers[0];
-        if (answer instanceof Error) throw answer;
+        if (typeof answer !== 'boolean') throw answer;
         return answer;
       },
       maxMs: 300,
@@ -149,29 +186,29 @@ describe('the fate of a commit', () => {
   }
 
   it('is asked for until it is known, or for as long as a caller may wait', async () => {
-    const { fates, asked } = setUp([new Error('away'), 'in progress', 'committed']);
-    expect(await fates.find('7')).toBe('committed');
-    expect(asked).toEqual(['7', '7', '7']);
-    expect(await setUp(['aborted']).fates.find('8')).toBe('aborted');
-    expect(await setUp(['in progress']).fates.find('9')).toBe('unknown');
+    const { fates, asked } = setUp([new Error('away'), new Error('under way'), true]);
+    expect(await fates.find(MARK)).toBe('committed');
+    expect(asked).toEqual([MARK, MARK, MARK]);
+    expect(await setUp([false]).fates.find(MARK)).toBe('aborted');
+    expect(await setUp([new Error('away')]).fates.find(MARK)).toBe('unknown');
   });
 
   it('that comes out late has undone what was committed, in as many tries as it takes', async () => {
-    const { fates } = setUp([new Error('away'), 'in progress', 'committed']);
+    const { fates } = setUp([new Error('away'), true]);
     const undo = vi.fn<() => Promise<void>>(async () => {});
     undo.mockRejectedValueOnce(new Error('away again'));
-    fates.undoLate('7', undo);
+    fates.undoLate(MARK, undo);
     await vi.waitFor(() => expect(undo).toHaveBeenCalledTimes(2), 10_000);
     await fates.close();
     expect(undo).toHaveBeenCalledTimes(2);
   });
 
   it('that was not made has nothing undone, for others may hold the same under the same epoch by now', async () => {
-    const { fates, asked } = setUp(['aborted', 'committed']);
+    const { fates, asked } = setUp([false, true]);
     const undo = vi.fn<() => Promise<void>>(async () => {});
-    fates.undoLate('7', undo);
+    fates.undoLate(MARK, undo);
     await fates.close();
-    expect(asked).toEqual(['7']);
+    expect(asked).toEqual([MARK]);
     expect(undo).not.toHaveBeenCalled();
   });
 });

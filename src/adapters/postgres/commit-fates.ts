@@ -1,5 +1,6 @@
 /** What became of transactions whose connection was lost during their commit. */
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { CommitMark } from './commit-marks.ts';
 
 export type CommitFate = 'committed' | 'aborted' | 'unknown';
 
@@ -9,31 +10,33 @@ const LATE_PAUSE_MS = 1000;
 
 export interface CommitFates {
   /** Asks again and again for as long as a caller may wait; `unknown` where that was too short. Never rejects. */
-  find(xid: string): Promise<CommitFate>;
+  find(mark: CommitMark): Promise<CommitFate>;
   /** Goes on asking. Where it turns out to be committed, calls `undo`, again and again until it succeeds. */
-  undoLate(xid: string, undo: () => Promise<void>): void;
+  undoLate(mark: CommitMark, undo: () => Promise<void>): void;
   /** Asks no more; resolves when nothing of it is under way. */
   close(): Promise<void>;
 }
 
-/** `ask` answers what the database says, a null or undefined where it does not know; a caller waits for `maxMs` milliseconds. */
+/** `ask` answers whether it was committed, and rejects where that cannot be known now; a caller waits for `maxMs` milliseconds. */
 export function createCommitFates(options: {
-  readonly ask: (xid: string) => Promise<string | null | undefined>;
+  readonly ask: (mark: CommitMark) => Promise<boolean>;
   readonly maxMs: number;
 }): CommitFates {
   const { ask, maxMs } = options;
   const closing = new AbortController();
   const undoing = new Set<Promise<void>>();
 
-  async function look(xid: string): Promise<CommitFate> {
-    const status = await ask(xid).catch(() => null);
-    // Its server process may not have heard yet that the connection is gone.
-    return status === 'committed' || status === 'aborted' ? status : 'unknown';
+  async function look(mark: CommitMark): Promise<CommitFate> {
+    try {
+      return (await ask(mark)) ? 'committed' : 'aborted';
+    } catch {
+      return 'unknown';
+    }
   }
 
-  async function undoOnceKnown(xid: string, undo: () => Promise<void>): Promise<void> {
+  async function undoOnceKnown(mark: CommitMark, undo: () => Promise<void>): Promise<void> {
     while (!closing.signal.aborted) {
-      const fate = await look(xid);
+      const fate = await look(mark);
       if (fate === 'aborted') return;
       try {
         if (fate === 'committed') return await undo();
@@ -45,16 +48,16 @@ export function createCommitFates(options: {
   }
 
   return {
-    async find(xid) {
+    async find(mark) {
       const until = performance.now() + maxMs;
       for (;;) {
-        const fate = await look(xid);
+        const fate = await look(mark);
         if (fate !== 'unknown' || performance.now() > until) return fate;
         await sleep(PAUSE_MS);
       }
     },
-    undoLate(xid, undo) {
-      const promise = undoOnceKnown(xid, undo).then(() => void undoing.delete(promise));
+    undoLate(mark, undo) {
+      const promise = undoOnceKnown(mark, undo).then(() => void undoing.delete(promise));
       undoing.add(promise);
     },
     async close() {

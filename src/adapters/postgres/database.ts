@@ -3,6 +3,8 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { createCommitFates } from './commit-fates.ts';
+import { beginMarked, createCommitMarks, wasCommitted } from './commit-marks.ts';
+import type { CommitMark } from './commit-marks.ts';
 import { codeOf, isConnectionLost, isRepeatable, toStorageError } from './errors.ts';
 import { fromPostgresText, toPostgresText } from './text.ts';
 
@@ -45,6 +47,8 @@ export interface Database extends Sql {
     work: (sql: Sql) => Promise<T>,
     giveBack?: (sql: Sql, result: T) => Promise<void>,
   ): Promise<T>;
+  /** The same before the database has its tables: where the answer to the commit is lost, it rejects, whether it was committed or not. */
+  bareTransaction<T>(work: (sql: Sql) => Promise<T>): Promise<T>;
   close(): Promise<void>;
 }
 
@@ -97,16 +101,10 @@ export function openPool(options: DatabaseOptions): Database {
   // The driver hangs its client on the error, with the password.
   pool.on('error', (error) => onLost(Object.assign(new Error(error.message), { code: codeOf(error) })));
 
-  const fates = createCommitFates({
-    ask: async (xid) => {
-      const { rows } = await pool.query<{ status: string | null }>(
-        'select pg_xact_status($1::xid8) as status',
-        [xid],
-      );
-      return rows[0]?.status;
-    },
-    maxMs: maxDoubtMs,
-  });
+  const statements = statementsOn(pool);
+  const fates = createCommitFates({ ask: (mark) => wasCommitted(statements, mark), maxMs: maxDoubtMs });
+  const marks = createCommitMarks();
+  pool.on('remove', (client) => marks.free(client));
 
   async function connect(): Promise<pg.PoolClient> {
     const client = await pool.connect();
@@ -117,40 +115,48 @@ export function openPool(options: DatabaseOptions): Database {
 
   async function attempt<T>(
     work: (sql: Sql) => Promise<T>,
-    giveBack?: (sql: Sql, result: T) => Promise<void>,
+    isMarked: boolean,
+    giveBack: ((sql: Sql, result: T) => Promise<void>) | undefined,
   ): Promise<T> {
     const client = await connect();
+    const mark = isMarked ? marks.next(client) : null;
     let broken: Error | undefined;
-    let sent: { readonly xid: string; readonly result: T } | undefined;
+    let sent: { readonly result: T } | undefined;
     try {
-      const began = await client.query('begin; select pg_current_xact_id()::text as xid');
-      const result = await work(statementsOn(client));
-      sent = { xid: xidOf(began), result };
+      await client.query(mark === null ? 'begin' : beginMarked(mark));
+      sent = { result: await work(statementsOn(client)) };
       await client.query('commit');
-      return result;
+      return sent.result;
     } catch (error) {
       if (isConnectionLost(error)) broken = error as Error;
       else await client.query('rollback').catch((cause: Error) => (broken = cause));
-      if (sent === undefined || !isConnectionLost(error)) throw error;
+      if (sent === undefined || mark === null || !isConnectionLost(error)) throw error;
     } finally {
+      if (broken !== undefined) marks.lose(client);
       client.release(broken);
     }
     // The connection is given back by now, for asking takes one, and all may have been lost during commits.
-    const { xid, result } = sent;
-    const fate = await fates.find(xid);
-    if (fate === 'committed') return result;
-    if (fate === 'unknown' && giveBack !== undefined)
-      fates.undoLate(xid, () => transaction((sql) => giveBack(sql, result)));
-    throw broken;
+    return await findOut(mark, sent.result, giveBack, broken);
   }
 
-  async function transaction<T>(
-    work: (sql: Sql) => Promise<T>,
-    giveBack?: (sql: Sql, result: T) => Promise<void>,
+  /** The result of a transaction where it turns out to be committed; else rejects with `error`. */
+  async function findOut<T>(
+    mark: CommitMark,
+    result: T,
+    giveBack: ((sql: Sql, result: T) => Promise<void>) | undefined,
+    error: unknown,
   ): Promise<T> {
+    const fate = await fates.find(mark);
+    if (fate === 'committed') return result;
+    if (fate === 'unknown' && giveBack !== undefined)
+      fates.undoLate(mark, () => transaction((sql) => giveBack(sql, result)));
+    throw error;
+  }
+
+  async function repeat<T>(attemptIt: () => Promise<T>): Promise<T> {
     for (let tries = 1; ; tries++) {
       try {
-        return await attempt(work, giveBack);
+        return await attemptIt();
       } catch (error) {
         if (!isRepeatable(error) || tries === MAX_TRIES) throw toStorageError(error);
         await sleep(Math.random() * 10 * 2 ** tries);
@@ -158,9 +164,17 @@ export function openPool(options: DatabaseOptions): Database {
     }
   }
 
+  function transaction<T>(
+    work: (sql: Sql) => Promise<T>,
+    giveBack?: (sql: Sql, result: T) => Promise<void>,
+  ): Promise<T> {
+    return repeat(() => attempt(work, true, giveBack));
+  }
+
   return {
-    ...statementsOn(pool),
+    ...statements,
     transaction,
+    bareTransaction: (work) => repeat(() => attempt(work, false, undefined)),
     async close() {
       await Promise.all([fates.close(), pool.end()]);
     },
@@ -185,12 +199,6 @@ function statementsOn(client: pg.Pool | pg.PoolClient): Sql {
     run: async (text, ...values) => (await query(text, values)).rowCount ?? 0,
     exec: async (text) => void (await client.query(text)),
   };
-}
-
-/** The driver answers several statements by several results. */
-function xidOf(results: unknown): string {
-  const [, { rows }] = results as [unknown, { readonly rows: readonly { readonly xid: string }[] }];
-  return rows[0]?.xid ?? '';
 }
 
 const names = new Map<string, string>();

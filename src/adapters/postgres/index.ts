@@ -4,6 +4,7 @@ import { createApiKeyVerbs } from './api-keys.ts';
 import { createBatchVerbs } from './batches.ts';
 import { createChunkVerbs } from './chunks.ts';
 import { createClaimVerbs } from './claims.ts';
+import { forgetOldMarks } from './commit-marks.ts';
 import { openPool } from './database.ts';
 import type { Database, DatabaseOptions } from './database.ts';
 import { createDeliveryVerbs } from './deliveries.ts';
@@ -65,6 +66,7 @@ export async function openPostgres({
     await checkDurability(db);
     await migrateDatabase(db);
     await refuseHalfMoved(db);
+    await forgetOldMarks(db);
     if (files !== undefined) await bindFiles(db, files);
     const off = await measureClock(db, now);
     if (Math.abs(off) > MAX_CLOCK_OFF_MS) onClockOff?.(off);

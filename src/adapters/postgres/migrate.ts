@@ -14,7 +14,7 @@ const LOCK = 4_717_253_001;
  * program wrote it.
  */
 export async function migrate(db: Database, migrations: readonly Migration[]): Promise<void> {
-  await db.transaction(async (sql) => {
+  await db.bareTransaction(async (sql) => {
     await sql.run('select pg_advisory_xact_lock($1)', LOCK);
     await sql.exec(`
       create table if not exists migrations (name text not null primary key, applied_at timestamptz not null default now())

@@ -1,0 +1,8 @@
+-- A row for each connection of each process, with the number of the last transaction that it committed: what tells whether one was
+-- committed whose answer was lost. Numbers of PostgreSQL's own (xid) do not: those that a crash forgot are given out again. A row
+-- changes with each transaction, so its page has room for new versions, and nothing that changes is in an index.
+create table commit_marks (
+  id text primary key,
+  number bigint not null,
+  used_at timestamptz not null
+) with (fillfactor = 50);
