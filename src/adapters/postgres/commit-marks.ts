@@ -1,6 +1,6 @@
 /** What a transaction writes so that it can be found out whether it was committed. */
 import { randomUUID } from 'node:crypto';
-import type { Sql } from './database.ts';
+import type { Sql } from './sql.ts';
 
 /** The mark of one transaction: a connection's row, and a number that it had not before. */
 export interface CommitMark {
