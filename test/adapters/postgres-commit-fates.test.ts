@@ -1,7 +1,10 @@
 /** Commits of which nobody hears what became of them. */
+import pg from 'pg';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createCommitFates } from '../../src/adapters/postgres/commit-fates.ts';
+import { commitMarked, wasCommitted } from '../../src/adapters/postgres/commit-marks.ts';
 import type { CommitMark } from '../../src/adapters/postgres/commit-marks.ts';
+import { openPool } from '../../src/adapters/postgres/database.ts';
 import type { DatabaseOptions } from '../../src/adapters/postgres/database.ts';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import type { Store } from '../../src/engine/ports.ts';
@@ -12,6 +15,7 @@ import { startTcpProxy } from '../helpers/tcp-proxy.ts';
 import type { Fate } from '../helpers/tcp-proxy.ts';
 
 const postgres = usePostgres();
+const POOL = { maxConnections: 1, onLost() {} };
 
 /** The message that ends a transaction, as the driver sends it. */
 const COMMIT = Buffer.from('commit\0');
@@ -78,6 +82,42 @@ describe('a commit whose answer is lost', () => {
     expect(await Promise.all(created)).toEqual([{ kind: 'ok' }, { kind: 'ok' }]);
     expect(fates).toEqual([]);
     expect((await store.listBatches('ann', undefined, 10))?.data).toHaveLength(2);
+  });
+});
+
+describe('a commit that is still on its way when it is asked for', () => {
+  const first = { id: 'a', number: 1 };
+  const later = { id: 'a', number: 2 };
+
+  it.each([
+    ['the first one of its connection', first],
+    ['another one', later],
+  ])('is not made any more: %s', async (_which, mark) => {
+    await openEmpty();
+    const [slow, other] = [new pg.Client(postgres.url), openPool({ url: postgres.url, ...POOL })];
+    onTestFinished(async () => void (await Promise.all([slow.end(), other.close()])));
+    await slow.connect();
+    if (mark === later) {
+      await slow.query('begin; select pg_current_xact_id()');
+      await slow.query(commitMarked(first));
+      expect(await wasCommitted(other, first)).toBe(true);
+    }
+    await slow.query("begin; insert into turns (task, taken_at) values ('t', now())");
+    expect(await wasCommitted(other, mark)).toBe(false);
+    await expect(slow.query(commitMarked(mark))).rejects.toMatchObject({ code: '23514' });
+    await slow.query('rollback');
+    expect(await postgres.query('select from turns')).toEqual([]);
+    expect(await wasCommitted(other, mark)).toBe(false);
+  });
+
+  it('and has written nothing costs no mark', async () => {
+    await openEmpty();
+    const db = openPool({ url: postgres.url, ...POOL });
+    onTestFinished(() => db.close());
+    await db.transaction((sql) => sql.all('select from turns'));
+    expect(await postgres.query('select from commit_marks')).toEqual([]);
+    await db.transaction((sql) => sql.run("insert into turns (task, taken_at) values ('t', now())"));
+    expect(await postgres.query('select number from commit_marks')).toEqual([{ number: '2' }]);
   });
 });
 

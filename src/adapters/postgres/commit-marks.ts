@@ -11,7 +11,7 @@ export interface CommitMark {
 export interface CommitMarks {
   /** For the next transaction on a connection. */
   next(connection: object): CommitMark;
-  /** The connection broke: its server process may go on for a while and has the row locked, so that no other may have it. */
+  /** The connection broke: its server process may go on for a while, so no other may have its row. */
   lose(connection: object): void;
   /** The connection was closed in order: another one may have its row. */
   free(connection: object): void;
@@ -52,28 +52,32 @@ export function createCommitMarks(): CommitMarks {
   };
 }
 
-/** Begins a transaction and writes its mark, in one message to the database. */
-export function beginMarked({ id, number }: CommitMark): string {
+/**
+ * Writes the mark of a transaction and commits it, in one message to the database. One that has written nothing leaves no mark, for
+ * then a commit costs nothing, and workers without work make some each second.
+ */
+export function commitMarked({ id, number }: CommitMark): string {
   return `
-    begin;
-    insert into commit_marks (id, number, used_at) values ('${id}', ${number}, now())
-    on conflict (id) do update set number = excluded.number, used_at = excluded.used_at
-  `;
+    insert into commit_marks (id, number, used_at)
+    select '${id}', ${number}, now()
+    where pg_current_xact_id_if_assigned() is not null
+    on conflict (id) do update set number = excluded.number, used_at = excluded.used_at;
+    commit`;
 }
 
 /**
- * True where the transaction was committed, false where it never will be. Where it is still under way, waits for its end; rejects
- * where that takes too long.
+ * True where the transaction was committed; false where it wrote nothing or, from now on, cannot be committed any more: its commit may
+ * still be on its way to the database. Waits for one that is just being made.
  */
 export async function wasCommitted(sql: Sql, { id, number }: CommitMark): Promise<boolean> {
-  // A row that is not there is written, for only so is a transaction waited for that writes it first.
   const row = await sql.get<{ readonly number: number }>(
     `
-    insert into commit_marks (id, number, used_at) values ($1, 0, now())
-    on conflict (id) do update set used_at = excluded.used_at
+    insert into commit_marks as mark (id, number, given_up, used_at) values ($1, 0, $2, now())
+    on conflict (id) do update set given_up = case when mark.number = $2 then mark.given_up else $2 end
     returning number
     `,
     id,
+    number,
   );
   return row?.number === number;
 }

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { createCommitFates } from './commit-fates.ts';
-import { beginMarked, createCommitMarks, wasCommitted } from './commit-marks.ts';
+import { commitMarked, createCommitMarks, wasCommitted } from './commit-marks.ts';
 import type { CommitMark } from './commit-marks.ts';
 import { codeOf, isConnectionLost, isRepeatable, toStorageError } from './errors.ts';
 import type { Sql, SqlValue } from './sql.ts';
@@ -102,9 +102,9 @@ export function openPool(options: DatabaseOptions): Database {
     let broken: Error | undefined;
     let sent: { readonly result: T } | undefined;
     try {
-      await client.query(mark === null ? 'begin' : beginMarked(mark));
+      await client.query('begin');
       sent = { result: await work(statementsOn(client)) };
-      await client.query('commit');
+      await client.query(mark === null ? 'commit' : commitMarked(mark));
       return sent.result;
     } catch (error) {
       if (isConnectionLost(error)) broken = error as Error;
