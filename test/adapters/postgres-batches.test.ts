@@ -2,7 +2,6 @@ import { expect, describe, it, onTestFinished } from 'vitest';
 import { createBatchVerbs } from '../../src/adapters/postgres/batches.ts';
 import { openPool } from '../../src/adapters/postgres/database.ts';
 import type { Database } from '../../src/adapters/postgres/database.ts';
-import type { Store } from '../../src/engine/ports.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import {
   aBatch,
@@ -16,12 +15,6 @@ import {
 } from '../helpers/store-fixtures.ts';
 
 const postgres = usePostgres();
-
-async function openEmpty(): Promise<Store> {
-  const store = await postgres.openStore();
-  onTestFinished(() => store.close());
-  return store;
-}
 
 /** A database that runs `between` after each statement, before its answer is seen. */
 function openWith(between: () => Promise<unknown>): Database {
@@ -44,7 +37,7 @@ function openWith(between: () => Promise<unknown>): Database {
 
 describe('a batch that is read', () => {
   it('while it ends has the counts that belong to its state', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const { id } = await batchIn(store, 'finalizing as completed');
     const step = await claimStepOf(store, id);
     let statements = 0;
@@ -58,7 +51,7 @@ describe('a batch that is read', () => {
   });
 
   it('with others takes as many statements as alone', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     for (let i = 0; i < 5; i++) await startBatch(store);
     let statements = 0;
     const db = openWith(async () => statements++);
@@ -92,7 +85,7 @@ async function removeBeside<T>(create: () => Promise<unknown>, remove: () => Pro
 
 describe('the input file of a batch that is being created', () => {
   it('is not removed', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const file = aFile();
     await store.insertFile(file);
     const batch = aBatch({ inputFileId: file.id });
@@ -104,7 +97,7 @@ describe('the input file of a batch that is being created', () => {
   });
 
   it('is not removed where the create may be repeated', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const file = aFile();
     await store.insertFile(file);
     const batch = aBatch({ inputFileId: file.id });
@@ -117,7 +110,7 @@ describe('the input file of a batch that is being created', () => {
   });
 
   it('is not removed when it expires', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const file = aFile({ expiresAt: T0 + 1 });
     await store.insertFile(file);
     const batch = aBatch({ inputFileId: file.id });

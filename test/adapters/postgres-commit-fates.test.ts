@@ -41,15 +41,9 @@ async function openThroughProxy(
   return store;
 }
 
-async function openEmpty(): Promise<Store> {
-  const store = await postgres.openStore();
-  onTestFinished(() => store.close());
-  return store;
-}
-
 describe('a commit whose answer is lost', () => {
   it('is found out: what was stored is answered as stored, and stored once', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     const fates: Fate[] = [];
     const store = await openThroughProxy(() => fates.shift() ?? 'pass');
     fates.push('cut after');
@@ -61,7 +55,7 @@ describe('a commit whose answer is lost', () => {
   });
 
   it('that never came to the database is answered as a failure, and nothing is stored', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     const fates: Fate[] = [];
     const store = await openThroughProxy(() => fates.shift() ?? 'pass');
     fates.push('cut before');
@@ -73,7 +67,7 @@ describe('a commit whose answer is lost', () => {
   });
 
   it('is found out also where all connections are lost during commits', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     const fates: Fate[] = [];
     const store = await openThroughProxy(() => fates.shift() ?? 'pass', { maxConnections: 2 });
     fates.push('cut after', 'cut after');
@@ -93,7 +87,7 @@ describe('a commit that is still on its way when it is asked for', () => {
     ['the first one of its connection', first],
     ['another one', later],
   ])('is not made any more: %s', async (_which, mark) => {
-    await openEmpty();
+    await postgres.openEmpty();
     const [slow, other] = [new pg.Client(postgres.url), openPool({ url: postgres.url, ...POOL })];
     onTestFinished(async () => void (await Promise.all([slow.end(), other.close()])));
     await slow.connect();
@@ -111,7 +105,7 @@ describe('a commit that is still on its way when it is asked for', () => {
   });
 
   it('and has written nothing costs no mark', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     const db = openPool({ url: postgres.url, ...POOL });
     onTestFinished(() => db.close());
     await db.transaction((sql) => sql.all('select from turns'));
@@ -155,7 +149,7 @@ describe('a commit that a crash of PostgreSQL undid', () => {
 
 /** A store, and a database that goes away with a commit, which is made, for longer than anybody waits. */
 async function openLeaving() {
-  const direct = await openEmpty();
+  const direct = await postgres.openEmpty();
   const state = { leaves: false, isAway: false };
   const judge = (): Fate => {
     if (!state.leaves) return state.isAway ? 'cut before' : 'pass';

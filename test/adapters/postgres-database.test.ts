@@ -26,15 +26,9 @@ async function openAt(url: string): Promise<Store> {
   return store;
 }
 
-async function openEmpty(): Promise<Store> {
-  const store = await postgres.openStore();
-  onTestFinished(() => store.close());
-  return store;
-}
-
 describe('a PostgreSQL database', () => {
   it('gives every text back as it was, also such as PostgreSQL cannot hold', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const odd = ['a\0b', '\uE000', '\uE0000', '\0\uE0001\0', '\u{1F600}', '\\000', '"\'$1'];
     for (const filename of odd) {
       const file = aFile({ filename });
@@ -55,7 +49,7 @@ describe('a PostgreSQL database', () => {
   });
 
   it('that vanishes without a word holds nobody for ever, and is used again once it is back', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     let isAway = false;
     const { hostname: host, port } = new URL(postgres.url);
     const proxy = await startTcpProxy({ host, port: Number(port) }, () => (isAway ? 'lose' : 'pass'));
@@ -98,7 +92,7 @@ describe('a PostgreSQL database', () => {
   });
 
   it('gives a turn to one worker of many, and again when its time has come', async () => {
-    const [store, other] = [await openEmpty(), await openAt(postgres.url)];
+    const [store, other] = [await postgres.openEmpty(), await openAt(postgres.url)];
     const turns = await Promise.all([store, other, store, other].map((one) => one.takeTurn('sweep', 60_000)));
     expect(turns.filter(Boolean)).toHaveLength(1);
     await postgres.query("update turns set taken_at = taken_at - interval '1 minute'");
@@ -134,7 +128,7 @@ describe('a PostgreSQL database', () => {
   });
 
   it('that takes no writes is not ready, and is used again as soon as one that does is behind its name', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const [database] = await postgres.query<{ name: string }>('select current_database() as name');
     const beReadOnly = async (setting: 'on' | 'off') =>
       await postgres.query(
@@ -156,7 +150,7 @@ describe('a PostgreSQL database', () => {
   });
 
   it('that ends connections is reached by new ones', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await createBatch(store);
     await postgres.query(
       "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'anyllm-batch'",
@@ -174,7 +168,7 @@ describe('a PostgreSQL database', () => {
 
 describe('several processes over one database', () => {
   it('never claim a chunk twice, nor lose one', async () => {
-    const first = await openEmpty();
+    const first = await postgres.openEmpty();
     const others = await Promise.all([openAt(postgres.url), openAt(postgres.url)]);
     for (let i = 0; i < 5; i++) await startBatch(first, {}, chunksOf(20));
     const claimAll = async (store: Store, worker: string) => {
@@ -192,7 +186,7 @@ describe('several processes over one database', () => {
   });
 
   it('commit into one batch at once: nothing is lost, the last one takes it to finalizing', async () => {
-    const first = await openEmpty();
+    const first = await postgres.openEmpty();
     const second = await openAt(postgres.url);
     const batch = await startBatch(first, {}, chunksOf(40));
     const claims = await claim(first);
@@ -214,7 +208,7 @@ describe('several processes over one database', () => {
   });
 
   it('show a reader who goes on after the last segment seen every segment, while others commit', async () => {
-    const first = await openEmpty();
+    const first = await postgres.openEmpty();
     const second = await openAt(postgres.url);
     const batch = await startBatch(first, {}, chunksOf(60));
     const claims = await claim(first);
@@ -236,7 +230,7 @@ describe('several processes over one database', () => {
   });
 
   it('cancel a batch or claim its chunks, one after the other: it is not finalized under a worker', async () => {
-    const first = await openEmpty();
+    const first = await postgres.openEmpty();
     const second = await openAt(postgres.url);
     for (let i = 0; i < 30; i++) {
       const batch = await startBatch(first, {}, chunksOf(3));

@@ -2,18 +2,11 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { openPool } from '../../src/adapters/postgres/database.ts';
 import type { Sql } from '../../src/adapters/postgres/database.ts';
 import { insertEvent } from '../../src/adapters/postgres/events.ts';
-import type { Store } from '../../src/engine/ports.ts';
 import { usePostgres } from '../helpers/postgres.ts';
 import { aBatch, anEvent, T0 } from '../helpers/store-fixtures.ts';
 import { announce, claimDelivery, GONE, insertEndpoint, retryAt } from '../helpers/webhook-fixtures.ts';
 
 const postgres = usePostgres();
-
-async function openEmpty(): Promise<Store> {
-  const store = await postgres.openStore();
-  onTestFinished(() => store.close());
-  return store;
-}
 
 /** Runs `work` in a transaction of another process. */
 async function elsewhere(work: (sql: Sql) => Promise<void>): Promise<void> {
@@ -51,7 +44,7 @@ const pending = () =>
 
 describe('an event that is inserted while its endpoint', () => {
   it('is removed leaves no delivery behind', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const { id } = await insertEndpoint(store);
     await announceBeside(() => store.deleteWebhookEndpoint('ann', id));
     expect(await pending()).toEqual([]);
@@ -59,14 +52,14 @@ describe('an event that is inserted while its endpoint', () => {
   });
 
   it('is disabled by its owner leaves no delivery that is pending', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const { id } = await insertEndpoint(store);
     await announceBeside(() => store.updateWebhookEndpoint('ann', id, { status: 'disabled' }, T0));
     expect(await pending()).toEqual([]);
   });
 
   it('is disabled by its answer leaves no delivery that is pending', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await insertEndpoint(store);
     await announce(store);
     const delivery = await claimDelivery(store);
@@ -75,14 +68,14 @@ describe('an event that is inserted while its endpoint', () => {
   });
 
   it('gets another URL goes there', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const { id } = await insertEndpoint(store);
     await announceBeside(() => store.updateWebhookEndpoint('ann', id, { url: 'https://new.example' }, T0));
     expect((await claimDelivery(store)).target.url).toBe('https://new.example');
   });
 
   it('is judged does not wait, nor keeps its attempts waiting', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await insertEndpoint(store);
     await announce(store);
     const delivery = await claimDelivery(store);
@@ -98,7 +91,7 @@ describe('an event that is inserted while its endpoint', () => {
 
 describe('a claim of deliveries', () => {
   it('ends one whose endpoint is gone, and takes the others', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await insertEndpoint(store);
     await announce(store);
     await postgres.query('update deliveries set endpoint = endpoint + 1000');
@@ -109,7 +102,7 @@ describe('a claim of deliveries', () => {
   });
 
   it('is not kept from those of others by any number of one receiver', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const batch = aBatch();
     const first = anEvent(batch, 'batch.queued', T0, ['https://si_lent.example/0']);
     await store.createBatch(batch, first);
@@ -138,7 +131,7 @@ describe('a claim of deliveries', () => {
   });
 
   it('beside that of another process takes others, as many as there are', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const batch = aBatch();
     const urls = Array.from({ length: 4 }, (_, n) => `https://a.example/${n}`);
     await store.createBatch(batch, anEvent(batch, 'batch.queued', T0, urls));
@@ -158,7 +151,7 @@ describe('an endpoint that is disabled, with deliveries that a crash left pendin
     );
 
   it('keeps the end of an attempt that is noted while a claim ends the others', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await insertEndpoint(store);
     await announce(store);
     await announce(store);
@@ -173,7 +166,7 @@ describe('an endpoint that is disabled, with deliveries that a crash left pendin
   });
 
   it('and is about to be enabled again has nothing ended by a claim', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await insertEndpoint(store);
     await announce(store);
     await postgres.query(DISABLE);
@@ -187,7 +180,7 @@ describe('an endpoint that is disabled, with deliveries that a crash left pendin
   });
 
   it('is not judged by an attempt that ends later', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const { id: endpoint } = await insertEndpoint(store);
     await announce(store);
     const { id, epoch } = await claimDelivery(store);

@@ -1,6 +1,6 @@
 /** A model's limit, shared out to workers of several processes. */
 import fc from 'fast-check';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Store } from '../../src/engine/ports.ts';
 import type { ModelDemand, ModelSlots } from '../../src/engine/run/model-share.ts';
 import { passTime } from '../helpers/pass-time.ts';
@@ -8,12 +8,6 @@ import { usePostgres } from '../helpers/postgres.ts';
 import { T0 } from '../helpers/store-fixtures.ts';
 
 const postgres = usePostgres();
-
-async function openEmpty(): Promise<Store> {
-  const store = await postgres.openStore();
-  onTestFinished(() => store.close());
-  return store;
-}
 
 const demand = (held = 0, limit = 10, model = 'm'): ModelDemand => ({ model, limit, held });
 
@@ -33,7 +27,7 @@ async function setAside(): Promise<number> {
 
 describe('the slots of a model', () => {
   it('go over to a worker that joins as soon as the one that has them holds less', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     expect(await slotsOf(store, 'a', demand())).toMatchObject([{ slots: 10 }]);
     expect(await slotsOf(store, 'b', demand())).toMatchObject([{ slots: 0, share: 5 }]);
     // It may have filled all ten by the time that it hears of it.
@@ -46,7 +40,7 @@ describe('the slots of a model', () => {
   });
 
   it('are free when the lease of their worker ends, and not before', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     for (const worker of ['a', 'b', 'c']) await slotsOf(store, worker, demand(0, 2));
     await slotsOf(store, 'a', demand(1, 2));
     expect(await slotsOf(store, 'b', demand(0, 2))).toMatchObject([{ slots: 1 }]);
@@ -58,7 +52,7 @@ describe('the slots of a model', () => {
   });
 
   it('are not those any more of a worker that comes back after others took them', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await slotsOf(store, 'a', demand());
     await die('a');
     expect(await slotsOf(store, 'b', demand())).toMatchObject([{ slots: 10 }]);
@@ -66,14 +60,14 @@ describe('the slots of a model', () => {
   });
 
   it('are still those of a worker that comes back before anybody asked', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await slotsOf(store, 'a', demand());
     await die('a');
     expect(await slotsOf(store, 'a', demand(4))).toMatchObject([{ slots: 10 }]);
   });
 
   it('are left by a worker that does not ask for them, and go with its lease', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await slotsOf(store, 'a', demand(), demand(0, 4, 'n'));
     await slotsOf(store, 'a', demand(0, 4, 'n'));
     expect(await slotsOf(store, 'b', demand(), demand(0, 4, 'n'))).toMatchObject([
@@ -89,7 +83,7 @@ describe('the slots of a model', () => {
   });
 
   it('keep to the smallest limit where workers were given different ones', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     await slotsOf(store, 'a', demand(0, 10));
     expect(await slotsOf(store, 'b', demand(0, 4))).toMatchObject([{ slots: 0, share: 2 }]);
     expect(await slotsOf(store, 'a', demand(10, 10))).toMatchObject([{ slots: 2, share: 2 }]);
@@ -98,7 +92,7 @@ describe('the slots of a model', () => {
   });
 
   it('are never more than the limit where many workers join at the same moment', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const workers = Array.from({ length: 12 }, (_, i) => `w${i}`);
     const slots = await Promise.all(
       workers.map((worker) => slotsOf(store, worker, demand(0, 50), demand(0, 7, 'n'))),
@@ -173,7 +167,7 @@ async function renew(worker: Walker, store: Store): Promise<void> {
 
 describe('however workers come, go, freeze and ask', () => {
   it('no more requests of a model can be in flight than its limit, and all slots are used in the end', async () => {
-    const store = await openEmpty();
+    const store = await postgres.openEmpty();
     const step = fc.tuple(fc.constantFrom(...Object.keys(STEPS), 'renew', 'renew', 'join'), fc.nat(999));
     const walk = fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
       await postgres.query('delete from workers');

@@ -14,12 +14,6 @@ const postgres = usePostgres();
 /** More than two slices. */
 const MANY = 2 * SLICE + 5;
 
-async function openEmpty(): Promise<Store> {
-  const store = await postgres.openStore();
-  onTestFinished(() => store.close());
-  return store;
-}
-
 /** A database that notes how many rows each transaction changed, save those that changed few. */
 function openNoting(): { readonly db: Database; readonly changes: number[] } {
   const pool = openPool({ url: postgres.url, maxConnections: 2, onLost() {} });
@@ -47,7 +41,7 @@ function openNoting(): { readonly db: Database; readonly changes: number[] } {
 
 /** An endpoint for which `MANY` deliveries wait, due at T0, and its id. */
 async function openCrowded(): Promise<{ readonly store: Store; readonly id: string }> {
-  const store = await openEmpty();
+  const store = await postgres.openEmpty();
   const { id } = await insertEndpoint(store);
   await announce(store);
   await postgres.query(`
@@ -83,7 +77,7 @@ describe('very many rows are changed in several transactions', () => {
   });
 
   it('where events are purged', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     const { db, changes } = openNoting();
     await postgres.query(`
       insert into events (id, owner, batch_id, format, type, created_at)
@@ -94,7 +88,7 @@ describe('very many rows are changed in several transactions', () => {
   });
 
   it('where batches expire', async () => {
-    await openEmpty();
+    await postgres.openEmpty();
     const { db, changes } = openNoting();
     await postgres.query(`
       insert into batches (

@@ -1,6 +1,6 @@
 /** A PostgreSQL server for the tests of one file. */
 import pg from 'pg';
-import { afterAll, beforeAll } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import { openPostgresStore } from '../../src/adapters/postgres/index.ts';
 import type { Store } from '../../src/engine/ports.ts';
 import { startPostgresServer } from './postgres-server.ts';
@@ -10,6 +10,8 @@ export interface TestPostgres {
   readonly url: string;
   /** Empties all tables and opens a store over them. */
   openStore(): Promise<Store>;
+  /** The same, closed at the end of the test. */
+  openEmpty(): Promise<Store>;
   /** A statement as the administrator. */
   query<Row extends object>(text: string): Promise<Row[]>;
 }
@@ -39,6 +41,11 @@ export function usePostgres(): TestPostgres {
     if (names !== '') await admin.query(`truncate ${names} restart identity cascade`);
   }
 
+  async function openStore(): Promise<Store> {
+    await clear();
+    return await openPostgresStore({ url: server.url, maxConnections: 4, onLost() {} });
+  }
+
   return {
     get url() {
       return server.url;
@@ -46,13 +53,11 @@ export function usePostgres(): TestPostgres {
     async query<Row extends object>(text: string) {
       return (await admin.query<Row>(text)).rows;
     },
-    async openStore() {
-      await clear();
-      return await openPostgresStore({
-        url: server.url,
-        maxConnections: 4,
-        onLost() {},
-      });
+    openStore,
+    async openEmpty() {
+      const store = await openStore();
+      onTestFinished(() => store.close());
+      return store;
     },
   };
 }
